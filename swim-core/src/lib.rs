@@ -6,7 +6,22 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod cx;
 pub mod ids;
+pub mod node;
+mod outbox;
 mod rng;
+mod roster;
+pub mod serf;
+pub mod stats;
+pub mod swim;
 pub mod time;
+mod timers;
 pub mod wire;
+
+pub use crate::node::Node;
+pub use crate::node::config::{Config, ConfigError};
+pub use crate::node::input::Transmit;
+pub use crate::serf::event::Event;
+pub use crate::serf::member::Member;
+pub use crate::time::Instant;

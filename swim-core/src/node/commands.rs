@@ -1,0 +1,187 @@
+//! What the application has asked for and waits to hear of.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use core::net::SocketAddr;
+
+use crate::ids::CommandId;
+use crate::node::Core;
+use crate::node::input::{CommandError, ExchangeError, Reply};
+use crate::serf::config::Life;
+use crate::serf::tags::Tags;
+use crate::swim::PingOutcome;
+use crate::time::Instant;
+use crate::timers::Timer;
+
+/// Commands under way, and replies that wait to be taken.
+#[derive(Debug, Default)]
+pub(super) struct Commands {
+    last: u64,
+    replies: VecDeque<(CommandId, Reply)>,
+    joins: BTreeMap<CommandId, Join>,
+    /// Changes of tags whose broadcast has not been sent yet, in order.
+    updates: VecDeque<CommandId>,
+    leaves: VecDeque<CommandId>,
+}
+
+#[derive(Debug)]
+struct Join {
+    waiting: VecDeque<SocketAddr>,
+    running: usize,
+    reached: usize,
+}
+
+impl Commands {
+    pub(super) fn poll(&mut self) -> Option<(CommandId, Reply)> {
+        self.replies.pop_front()
+    }
+
+    /// The broadcast of the oldest change of tags has been sent, or overtaken by a newer one.
+    pub(super) fn update_sent(&mut self) {
+        if let Some(id) = self.updates.pop_front() {
+            self.done(id, Ok(()));
+        }
+    }
+
+    pub(super) fn updates_timed_out(&mut self) {
+        while let Some(id) = self.updates.pop_front() {
+            self.done(id, Err(CommandError::TimedOut));
+        }
+    }
+
+    pub(super) fn ping_over(&mut self, outcome: PingOutcome) {
+        match outcome.rtt {
+            Some(rtt) => {
+                self.replies.push_back((outcome.command, Reply::Pong(rtt)));
+                self.done(outcome.command, Ok(()));
+            }
+            None => self.done(outcome.command, Err(CommandError::TimedOut)),
+        }
+    }
+
+    fn start(&mut self) -> CommandId {
+        self.last += 1;
+        CommandId(self.last)
+    }
+
+    fn done(&mut self, id: CommandId, result: Result<(), CommandError>) {
+        self.replies.push_back((id, Reply::Done(result)));
+    }
+}
+
+impl Core {
+    pub(super) fn join(&mut self, now: Instant, seeds: &[SocketAddr], _replay: bool) -> CommandId {
+        let id = self.commands.start();
+        if self.serf.life() != Life::Alive {
+            self.commands.done(id, Err(CommandError::NotAlive));
+        } else if seeds.is_empty() {
+            self.commands.done(id, Err(CommandError::NoSeed));
+        } else {
+            let join = Join { waiting: seeds.iter().copied().collect(), running: 0, reached: 0 };
+            self.commands.joins.insert(id, join);
+            self.continue_join(now, id);
+        }
+        id
+    }
+
+    /// A seed of a join has been dealt with.
+    pub(super) fn seed_over(
+        &mut self,
+        now: Instant,
+        id: CommandId,
+        seed: SocketAddr,
+        result: Result<(), ExchangeError>,
+    ) {
+        let Some(join) = self.commands.joins.get_mut(&id) else { return };
+        join.running -= 1;
+        join.reached += usize::from(result.is_ok());
+        let reply = match result {
+            Ok(()) => Reply::SeedReached(seed),
+            Err(error) => Reply::SeedFailed(seed, error),
+        };
+        self.commands.replies.push_back((id, reply));
+        self.continue_join(now, id);
+    }
+
+    fn continue_join(&mut self, now: Instant, id: CommandId) {
+        loop {
+            let Some(join) = self.commands.joins.get_mut(&id) else { return };
+            if join.running >= SEEDS_AT_ONCE {
+                return;
+            }
+            let Some(seed) = join.waiting.pop_front() else { break };
+            join.running += 1;
+            self.start_join_exchange(now, id, seed);
+        }
+        let Some(join) = self.commands.joins.get(&id) else { return };
+        if join.running > 0 {
+            return;
+        }
+        let reached = join.reached;
+        self.commands.joins.remove(&id);
+        if reached == 0 {
+            self.commands.done(id, Err(CommandError::NoSeed));
+            return;
+        }
+        let (mut cx, swim, serf) = self.parts(now);
+        serf.broadcast_join(&mut cx, swim);
+        self.commands.done(id, Ok(()));
+    }
+
+    pub(super) fn leave(&mut self, now: Instant) -> CommandId {
+        let id = self.commands.start();
+        match self.serf.life() {
+            Life::Alive => {
+                self.commands.leaves.push_back(id);
+                let (mut cx, swim, serf) = self.parts(now);
+                serf.leave(&mut cx, swim);
+            }
+            // Whoever asks again wants to know when it is over.
+            Life::Leaving => self.commands.leaves.push_back(id),
+            Life::Left => self.commands.done(id, Ok(())),
+        }
+        id
+    }
+
+    pub(super) fn continue_leave(&mut self, now: Instant) {
+        let (mut cx, swim, serf) = self.parts(now);
+        if serf.continue_leave(&mut cx, swim) {
+            while let Some(id) = self.commands.leaves.pop_front() {
+                self.commands.done(id, Ok(()));
+            }
+        }
+    }
+
+    pub(super) fn set_tags(&mut self, now: Instant, tags: Tags) -> CommandId {
+        let id = self.commands.start();
+        if self.serf.life() != Life::Alive {
+            self.commands.done(id, Err(CommandError::NotAlive));
+            return id;
+        }
+        let timeout = self.serf.config().broadcast_timeout;
+        let (mut cx, swim, serf) = self.parts(now);
+        if serf.set_tags(&mut cx, swim, tags) {
+            cx.timers.arm(Timer::Update, now + timeout);
+            // Whatever update this one displaces in the queue is reported first, so the order is right.
+            self.commands.updates.push_back(id);
+        } else {
+            self.commands.done(id, Ok(()));
+        }
+        id
+    }
+
+    pub(super) fn ping(&mut self, now: Instant, name: &[u8]) -> CommandId {
+        let id = self.commands.start();
+        let member = self.roster.find(name).filter(|member| self.serf.records().get(*member).status.is_some());
+        match member {
+            Some(member) => {
+                let (mut cx, swim, _) = self.parts(now);
+                swim.ping(&mut cx, id, member);
+            }
+            None => self.commands.done(id, Err(CommandError::NoMember)),
+        }
+        id
+    }
+}
+
+/// Seeds of one join that are asked at the same time: one that does not answer must not hold up the others.
+const SEEDS_AT_ONCE: usize = 8;

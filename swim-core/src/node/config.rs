@@ -1,0 +1,146 @@
+//! The whole configuration of a node, and what can be wrong with it.
+
+use core::fmt;
+use core::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Name;
+use crate::serf::tags::{Tags, TagsTooLarge};
+use crate::swim::admission::Admission;
+use crate::{serf, swim, wire};
+
+/// Everything a node needs to know. Start from a preset and change what differs.
+///
+/// ```
+/// let mut config = swim_core::Config::lan("web-1", "10.0.0.7:7946".parse().unwrap());
+/// config.tags.insert("role", "web");
+/// config.swim.gossip_nodes = 4;
+/// ```
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// Our name, unique in the cluster: UTF-8 of 1 to 128 bytes.
+    pub name: Name,
+    /// Where the others reach us, by datagram and by stream. Not an unspecified address.
+    pub advertise: SocketAddr,
+    /// Our first tags.
+    pub tags: Tags,
+    /// Encoding, label, keys, compression.
+    pub wire: wire::Config,
+    /// Membership.
+    pub swim: swim::config::Config,
+    /// Serf's layer.
+    pub serf: serf::config::Config,
+    /// Asked about every member that would be new to us. A trace records its name only.
+    #[serde(skip)]
+    pub admission: Option<Admission>,
+    /// Streams open at once, both directions together; more are refused and counted.
+    pub streams_max: usize,
+    /// Bytes received on streams and not yet understood, and bytes waiting to be sent, over all streams.
+    pub stream_bytes_max: usize,
+}
+
+impl Config {
+    /// For one data centre, on the native wire format.
+    pub fn lan(name: impl Into<Name>, advertise: SocketAddr) -> Self {
+        Self {
+            name: name.into(),
+            advertise,
+            tags: Tags::default(),
+            wire: wire::Config::native(),
+            swim: swim::config::Config::lan(),
+            serf: serf::config::Config::default(),
+            admission: None,
+            streams_max: 128,
+            stream_bytes_max: 64 << 20,
+        }
+    }
+
+    /// Across the internet.
+    pub fn wan(name: impl Into<Name>, advertise: SocketAddr) -> Self {
+        Self { swim: swim::config::Config::wan(), ..Self::lan(name, advertise) }
+    }
+
+    /// On one machine.
+    pub fn local(name: impl Into<Name>, advertise: SocketAddr) -> Self {
+        Self { swim: swim::config::Config::local(), ..Self::lan(name, advertise) }
+    }
+
+    /// Whether a node could be made from this.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let len = self.name.as_bytes().len();
+        if len == 0 || len > NAME_LEN_MAX || self.name.as_str().is_none() {
+            return Err(ConfigError::Name { len });
+        }
+        if self.advertise.ip().is_unspecified() || self.advertise.port() == 0 {
+            return Err(ConfigError::Advertise(self.advertise));
+        }
+        self.tags.check(self.serf.protocol).map_err(ConfigError::Tags)?;
+        self.wire.validate().map_err(ConfigError::Wire)?;
+        let (low, high) = SERF_PROTOCOLS;
+        if !(low..=high).contains(&self.serf.protocol) {
+            return Err(ConfigError::Protocol(self.serf.protocol));
+        }
+        let at_least_one = [
+            ("swim.suspicion_mult", self.swim.suspicion_mult as usize),
+            ("swim.suspicion_max_timeout_mult", self.swim.suspicion_max_timeout_mult as usize),
+            ("swim.awareness_max_multiplier", self.swim.awareness_max_multiplier as usize),
+            ("swim.retransmit_mult", self.swim.retransmit_mult as usize),
+            ("swim.members_max", self.swim.members_max),
+            ("streams_max", self.streams_max),
+            ("serf.event_queue_max", self.serf.event_queue_max),
+        ];
+        match at_least_one.into_iter().find(|(_, value)| *value == 0) {
+            Some((field, _)) => Err(ConfigError::Zero(field)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Longest name a node may give itself, in bytes.
+pub const NAME_LEN_MAX: usize = 128;
+
+/// Serf protocol versions there are.
+pub const SERF_PROTOCOLS: (u8, u8) = (2, 5);
+
+/// Why no node can be made from a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The name is empty, longer than [`NAME_LEN_MAX`] bytes, or not UTF-8.
+    Name {
+        /// In bytes.
+        len: usize,
+    },
+    /// Nobody could reach us there: the address is unspecified or the port 0.
+    Advertise(SocketAddr),
+    /// The tags do not fit into the metadata.
+    Tags(TagsTooLarge),
+    /// The wire settings contradict each other.
+    Wire(wire::ConfigError),
+    /// Not a Serf protocol version.
+    Protocol(u8),
+    /// This field must be at least 1.
+    Zero(&'static str),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name { len } => {
+                write!(f, "node name must be UTF-8 of 1 to {NAME_LEN_MAX} bytes, this one has {len} bytes")
+            }
+            Self::Advertise(address) => write!(f, "cannot advertise {address}: others could not reach it"),
+            Self::Tags(error) => error.fmt(f),
+            Self::Wire(error) => error.fmt(f),
+            Self::Protocol(version) => {
+                let (low, high) = SERF_PROTOCOLS;
+                let side = if *version < low { "low" } else { "high" };
+                write!(f, "Protocol version '{version}' too {side}. Must be in range: [{low}, {high}]")
+            }
+            Self::Zero(field) => write!(f, "{field} must be at least 1"),
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}

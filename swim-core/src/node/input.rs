@@ -1,0 +1,221 @@
+//! What goes into a node and what comes out of it, as data.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::StreamId;
+use crate::serf::tags::Tags;
+use crate::swim::push_pull::MergeError;
+use crate::wire::framing::StreamError;
+
+/// One call of a `&mut self` method that can change what a node sends; see [`Node::apply`](crate::Node::apply).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Input<'a> {
+    /// [`Node::handle_datagram`](crate::Node::handle_datagram)
+    Datagram {
+        /// The sender.
+        from: SocketAddr,
+        /// As received.
+        #[serde(borrow, with = "serde_bytes")]
+        datagram: &'a [u8],
+    },
+    /// [`Node::handle_timeout`](crate::Node::handle_timeout)
+    Timeout,
+    /// [`Node::accept_stream`](crate::Node::accept_stream)
+    AcceptStream {
+        /// The dialler.
+        from: SocketAddr,
+    },
+    /// [`Node::handle_stream`](crate::Node::handle_stream)
+    Stream {
+        /// Which.
+        id: StreamId,
+        /// What happened to it.
+        #[serde(borrow)]
+        input: StreamInput<'a>,
+    },
+    /// [`Node::join`](crate::Node::join)
+    Join {
+        /// Whom to ask.
+        seeds: Vec<SocketAddr>,
+        /// Whether old user events are wanted.
+        replay: bool,
+    },
+    /// [`Node::leave`](crate::Node::leave)
+    Leave,
+    /// [`Node::set_tags`](crate::Node::set_tags)
+    SetTags {
+        /// All of them.
+        tags: Tags,
+    },
+    /// [`Node::ping`](crate::Node::ping)
+    Ping {
+        /// Whom.
+        #[serde(borrow, with = "serde_bytes")]
+        name: &'a [u8],
+    },
+    /// [`Node::poll_transmit`](crate::Node::poll_transmit): it draws nonces and counts transmissions.
+    PollTransmit,
+}
+
+/// What happened to a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StreamInput<'a> {
+    /// The dial that [`StreamAction::Open`] asked for succeeded.
+    Opened,
+    /// Bytes arrived.
+    #[serde(borrow)]
+    Data(#[serde(with = "serde_bytes")] &'a [u8]),
+    /// What [`StreamAction::Send`] asked for has been written; the next may follow.
+    Sent,
+    /// The other side will send nothing more.
+    Finished,
+    /// The stream is gone, or never came to be.
+    Failed(StreamFailure),
+}
+
+/// Why a stream is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the operating system's own words")]
+pub enum StreamFailure {
+    Refused,
+    Unreachable,
+    TimedOut,
+    Reset,
+    Other,
+}
+
+impl fmt::Display for StreamFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "connection refused",
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timed out",
+            Self::Reset => "connection reset",
+            Self::Other => "connection failed",
+        })
+    }
+}
+
+/// What the driver is to do with a stream.
+///
+/// After `Finish` or `Abort` the node has forgotten the stream and ignores whatever it still hears of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamAction {
+    /// Dial; answer with `Opened` or `Failed`.
+    Open {
+        /// The new stream's name.
+        id: StreamId,
+        /// Whom to dial.
+        peer: SocketAddr,
+    },
+    /// Write all of it; answer with `Sent`. At most one is outstanding per stream.
+    Send {
+        /// Which.
+        id: StreamId,
+        /// What.
+        data: Vec<u8>,
+    },
+    /// Write what is still to be written, then close.
+    Finish {
+        /// Which.
+        id: StreamId,
+    },
+    /// Close at once.
+    Abort {
+        /// Which.
+        id: StreamId,
+    },
+}
+
+/// Where the datagram that [`Node::poll_transmit`](crate::Node::poll_transmit) wrote is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// The receiver.
+    pub destination: SocketAddr,
+}
+
+/// What became of a command. Everything about one command comes under its id, the last of it a [`Reply::Done`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reply {
+    /// Of a join: this seed took part in a full state exchange.
+    SeedReached(SocketAddr),
+    /// Of a join: this one did not.
+    SeedFailed(SocketAddr, ExchangeError),
+    /// Of a ping: the member answered after this long.
+    Pong(Duration),
+    /// The command is over. For a join `Ok` means that at least one seed was reached.
+    Done(Result<(), CommandError>),
+}
+
+/// Why a full state exchange did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExchangeError {
+    /// The stream could not be opened, or broke.
+    Stream(StreamFailure),
+    /// The other side closed it without an answer: it may have another label, or refuse our version.
+    Closed,
+    /// It did not answer in time.
+    TimedOut,
+    /// Its answer could not be read.
+    Frame(StreamError),
+    /// It could not read what we sent: another key, or none, on either side.
+    Rejected,
+    /// Its answer was something else than a full state.
+    Unexpected,
+    /// Its state cannot be merged into ours.
+    Merge(MergeError),
+    /// Too many streams are open here.
+    Busy,
+}
+
+impl fmt::Display for ExchangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stream(failure) => failure.fmt(f),
+            Self::Closed => f.write_str("closed without an answer (another label, wire format or version?)"),
+            Self::TimedOut => f.write_str("no answer in time"),
+            Self::Frame(error) => write!(f, "unreadable answer: {error}"),
+            Self::Rejected => f.write_str("it could not read our message (another encryption key, or none?)"),
+            Self::Unexpected => f.write_str("unexpected answer"),
+            Self::Merge(error) => error.fmt(f),
+            Self::Busy => f.write_str("too many open streams"),
+        }
+    }
+}
+
+impl core::error::Error for ExchangeError {}
+
+/// Why a command failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The node is leaving or has left.
+    NotAlive,
+    /// None of the seeds was reached.
+    NoSeed,
+    /// No member has this name.
+    NoMember,
+    /// It did not come about in time. Of a leave or a change of tags: it is done here, but the news may not have spread.
+    TimedOut,
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAlive => "the node is leaving or has left",
+            Self::NoSeed => "no seed could be reached",
+            Self::NoMember => "no such member",
+            Self::TimedOut => "timed out",
+        })
+    }
+}
+
+impl core::error::Error for CommandError {}

@@ -1,0 +1,497 @@
+//! The public state machine: the only place that sees every layer.
+//!
+//! [`Node`] takes what happens in the world and what the application wants, each with the time at which it happens, and
+//! puts out datagrams, stream actions, replies, events and the next deadline. Read this file first: it routes. `config.rs`
+//! says what can be set, `input.rs` what goes in and out. `transmit.rs` encodes at the last moment, `streams.rs` holds
+//! the conversations over streams, `commands.rs` what the application waits for, `rejected.rs` whom we cannot
+//! understand. `trace.rs` records a node's inputs and replays them.
+
+mod commands;
+pub mod config;
+pub mod input;
+mod rejected;
+mod streams;
+pub mod trace;
+
+mod transmit;
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use crate::cx::Cx;
+use crate::ids::{CommandId, LamportTime, StreamId};
+use crate::node::commands::Commands;
+use crate::node::config::{Config, ConfigError};
+use crate::node::input::{Input, Reply, StreamAction, StreamInput, Transmit};
+use crate::node::rejected::Rejected;
+use crate::node::streams::Streams;
+use crate::outbox::{Outbox, Outgoing};
+use crate::rng::{Rng, Stream};
+use crate::roster::Roster;
+use crate::serf::Serf;
+use crate::serf::config::Life;
+use crate::serf::event::Event;
+use crate::serf::member::Member;
+use crate::serf::tags::{Tags, TagsTooLarge};
+use crate::stats::Stats;
+use crate::swim::broadcast::Notify;
+use crate::swim::updates::Origin;
+use crate::swim::{Introduction, Swim};
+use crate::time::Instant;
+use crate::timers::{Timer, Timers};
+use crate::wire::codec::MessageError;
+use crate::wire::envelope::{DatagramError, Envelope, PartError};
+use crate::wire::message::{Message, Ping, VersionRange};
+
+/// One member of a cluster, as a pure state machine.
+///
+/// Every method takes the time from its caller; it must never go back. After any call, the outputs may have grown: drain
+/// [`poll_transmit`](Self::poll_transmit), [`poll_stream`](Self::poll_stream), [`poll_reply`](Self::poll_reply) and
+/// [`poll_event`](Self::poll_event), then wait until [`poll_timeout`](Self::poll_timeout). Only `poll_event` may wait for
+/// a slow application; past its bound, events are dropped and counted.
+///
+/// The same configuration, the same seed and the same calls at the same times give the same outputs, byte for byte.
+#[derive(Debug)]
+pub struct Node {
+    config: Config,
+    envelope: Envelope,
+    core: Core,
+}
+
+/// All of a node but the envelope, which hands out messages that borrow from it.
+#[derive(Debug)]
+struct Core {
+    swim: Swim,
+    serf: Serf,
+    streams: Streams,
+    commands: Commands,
+    rejected: Rejected,
+    timers: Timers,
+    outbox: Outbox,
+    stats: Stats,
+    roster: Roster,
+    targets: Rng,
+    jitter: Rng,
+    datagram_nonces: Rng,
+    stream_nonces: Rng,
+}
+
+/// Sizes and times of the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Members in any status, the local one included.
+    pub members: usize,
+    /// Those that failed.
+    pub failed: usize,
+    /// Those that left.
+    pub left: usize,
+    /// 0 when all is well (Lifeguard, LHA-Probe).
+    pub health_score: u32,
+    /// Lamport clock of intents.
+    pub member_time: LamportTime,
+    /// Lamport clock of user events.
+    pub event_time: LamportTime,
+    /// Lamport clock of queries.
+    pub query_time: LamportTime,
+    /// Membership updates waiting to be gossiped, or gossiped again.
+    pub update_queue: usize,
+    /// Intents waiting to be gossiped, or gossiped again.
+    pub intent_queue: usize,
+    /// User events waiting to be gossiped, or gossiped again.
+    pub event_queue: usize,
+    /// Queries waiting to be gossiped, or gossiped again.
+    pub query_queue: usize,
+    /// Whether what we send is encrypted.
+    pub sealed: bool,
+}
+
+impl Node {
+    /// A node that knows nobody but itself.
+    ///
+    /// The seed feeds everything random, the nonces of encryption included: **a seed used twice with one key is a
+    /// disaster**. Draw it from the operating system; a fixed seed is for tests and replay.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Config::validate`].
+    pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let envelope = Envelope::new(config.wire.clone()).map_err(ConfigError::Wire)?;
+        let codec = config.wire.codec;
+        let mut hashing = Rng::new(seed, Stream::Hashing);
+        let (mut timers, mut outbox, mut stats) =
+            (Timers::new(hashing.next_u64()), Outbox::default(), Stats::default());
+        let mut roster = Roster::new(hashing.next_u64());
+        let (mut targets, mut jitter) = (Rng::new(seed, Stream::Targets), Rng::new(seed, Stream::Jitter));
+        let mut cx = Cx {
+            now,
+            targets: &mut targets,
+            jitter: &mut jitter,
+            timers: &mut timers,
+            outbox: &mut outbox,
+            stats: &mut stats,
+            roster: &mut roster,
+        };
+        let (low, high) = config::SERF_PROTOCOLS;
+        let introduction = Introduction {
+            name: config.name.as_bytes(),
+            advertise: config.advertise,
+            meta: config.tags.encode(config.serf.protocol),
+            application: VersionRange { min: low, max: high, current: config.serf.protocol },
+        };
+        let swim = Swim::new(&mut cx, config.swim.clone(), codec, config.admission, introduction, hashing.next_u64());
+        let serf = Serf::new(&mut cx, config.serf.clone(), codec, config.tags.clone(), &swim);
+        let mut core = Core {
+            swim,
+            serf,
+            streams: Streams::new(config.streams_max, config.stream_bytes_max, config.swim.stream_timeout),
+            commands: Commands::default(),
+            rejected: Rejected::default(),
+            timers,
+            outbox,
+            stats,
+            roster,
+            targets,
+            jitter,
+            datagram_nonces: Rng::new(seed, Stream::DatagramNonces),
+            stream_nonces: Rng::new(seed, Stream::StreamNonces),
+        };
+        core.settle(now);
+        Ok(Self { config, envelope, core })
+    }
+
+    /// A datagram has arrived. It is decrypted in place.
+    ///
+    /// # Errors
+    ///
+    /// When it is dropped whole: counted already, nothing has changed, nothing need be done.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &mut [u8],
+    ) -> Result<(), DatagramError> {
+        let Self { envelope, core, config } = self;
+        core.stats.datagrams_received += 1;
+        core.stats.bytes_received += datagram.len() as u64;
+        let codec = config.wire.codec;
+        let opened = envelope.open(datagram, &mut |part| match part {
+            Ok((kind, body)) => match codec.decode(kind, body) {
+                Ok(message) => core.handle_message(now, from, message),
+                Err(MessageError::UnknownKind(_)) => core.stats.messages_unknown += 1,
+                Err(_) => core.stats.messages_malformed += 1,
+            },
+            Err(PartError::Unsupported) => core.stats.messages_unknown += 1,
+            Err(_) => core.stats.messages_malformed += 1,
+        });
+        if let Err(error) = opened {
+            core.reject(now, from, error);
+        }
+        core.settle(now);
+        opened
+    }
+
+    /// Does what is due. Cheap when nothing is.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let Self { core, .. } = self;
+        while let Some(timer) = core.timers.pop_due(now) {
+            let (mut cx, swim, serf) = core.parts(now);
+            let cx = &mut cx;
+            match timer {
+                Timer::ProbeDirect => swim.on_probe_direct(cx),
+                Timer::ProbeEnd => swim.on_probe_end(cx),
+                Timer::Relay(seq) => swim.on_relay_timeout(cx, seq),
+                Timer::Ping(seq) => swim.on_ping_timeout(seq),
+                Timer::Suspicion(member) => swim.on_suspicion_timeout(cx, member),
+                Timer::Stream(id) => core.stream_timed_out(now, id),
+                Timer::Leave => core.continue_leave(now),
+                Timer::Update => core.commands.updates_timed_out(),
+                Timer::Reap => serf.on_reap(cx, swim),
+                Timer::ProbeTick => swim.on_probe_tick(cx),
+                Timer::PushPullTick => swim.on_push_pull_tick(cx),
+                Timer::GossipTick => swim.on_gossip_tick(cx, serf.has_broadcasts()),
+            }
+            core.settle(now);
+        }
+    }
+
+    /// Somebody has opened a stream to us. `None`: too many are open, close it.
+    pub fn accept_stream(&mut self, now: Instant, from: SocketAddr) -> Option<StreamId> {
+        self.core.accept_stream(now, from)
+    }
+
+    /// Something happened to a stream. What the node has finished or aborted is ignored.
+    pub fn handle_stream(&mut self, now: Instant, id: StreamId, input: StreamInput<'_>) {
+        let Self { envelope, core, .. } = self;
+        core.handle_stream(envelope, now, id, input);
+        core.settle(now);
+    }
+
+    /// Exchanges full states with each of the seeds, some at a time. Replies: one [`Reply::SeedReached`] or
+    /// [`Reply::SeedFailed`] for each, then [`Reply::Done`]. Without `replay`, user events from before are not wanted.
+    pub fn join(&mut self, now: Instant, seeds: &[SocketAddr], replay: bool) -> CommandId {
+        let id = self.core.join(now, seeds, replay);
+        self.core.settle(now);
+        id
+    }
+
+    /// Says goodbye to everybody. [`Reply::Done`] comes when the news has had time to spread; the node then only
+    /// answers probes, and is to be dropped. Without company it takes `leave_propagate_delay`.
+    pub fn leave(&mut self, now: Instant) -> CommandId {
+        let id = self.core.leave(now);
+        self.core.settle(now);
+        id
+    }
+
+    /// Replaces our tags and tells everybody. [`Reply::Done`] comes when the news has been sent.
+    ///
+    /// # Errors
+    ///
+    /// When they do not fit; then nothing has changed.
+    pub fn set_tags(&mut self, now: Instant, tags: &Tags) -> Result<CommandId, TagsTooLarge> {
+        tags.check(self.config.serf.protocol)?;
+        let id = self.core.set_tags(now, tags.clone());
+        self.core.settle(now);
+        Ok(id)
+    }
+
+    /// Pings a member. Replies: [`Reply::Pong`] if it answers within the probe timeout, then [`Reply::Done`].
+    pub fn ping(&mut self, now: Instant, name: &[u8]) -> CommandId {
+        let id = self.core.ping(now, name);
+        self.core.settle(now);
+        id
+    }
+
+    /// Calls the method that `input` names. For replay, fuzzing and simulation: outputs and errors are not returned.
+    pub fn apply(&mut self, now: Instant, input: Input<'_>, buf: &mut Vec<u8>) -> Option<Transmit> {
+        match input {
+            Input::Datagram { from, datagram } => {
+                buf.clear();
+                buf.extend_from_slice(datagram);
+                let _counted = self.handle_datagram(now, from, buf);
+            }
+            Input::Timeout => self.handle_timeout(now),
+            Input::AcceptStream { from } => {
+                self.accept_stream(now, from);
+            }
+            Input::Stream { id, input } => self.handle_stream(now, id, input),
+            Input::Join { seeds, replay } => {
+                self.join(now, &seeds, replay);
+            }
+            Input::Leave => {
+                self.leave(now);
+            }
+            Input::SetTags { tags } => {
+                let _unchanged = self.set_tags(now, &tags);
+            }
+            Input::Ping { name } => {
+                self.ping(now, name);
+            }
+            Input::PollTransmit => return self.poll_transmit(now, buf),
+        }
+        None
+    }
+
+    /// Writes the next datagram into `buf`, which is cleared first. `None`: there is nothing to send.
+    ///
+    /// Encoding happens here, with the freshest updates: a datagram that is not taken costs nothing, and one that has
+    /// become pointless is not sent.
+    pub fn poll_transmit(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let Self { envelope, core, config } = self;
+        let transmit = core.transmit(envelope, config.wire.codec, now, buf);
+        if transmit.is_some() {
+            core.stats.datagrams_sent += 1;
+            core.stats.bytes_sent += buf.len() as u64;
+        }
+        core.settle(now);
+        transmit
+    }
+
+    /// The next thing to do with a stream.
+    pub fn poll_stream(&mut self) -> Option<StreamAction> {
+        self.core.streams.poll()
+    }
+
+    /// The next answer to a command.
+    pub fn poll_reply(&mut self) -> Option<(CommandId, Reply)> {
+        self.core.commands.poll()
+    }
+
+    /// The next thing the application may want to know.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.core.serf.poll_event()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called next, if nothing else happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.core.timers.next()
+    }
+
+    /// As given, with the keys of the beginning.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where we are in our life.
+    pub fn life(&self) -> Life {
+        self.core.serf.life()
+    }
+
+    /// Ourselves.
+    pub fn local(&self) -> Member<'_> {
+        self.view(self.core.swim.local())
+    }
+
+    /// Our tags as last set.
+    pub fn tags(&self) -> &Tags {
+        self.core.serf.tags()
+    }
+
+    /// The member called `name`.
+    pub fn member(&self, name: &[u8]) -> Option<Member<'_>> {
+        let id = self.core.roster.find(name)?;
+        self.core.serf.records().get(id).status.map(|_| self.view(id))
+    }
+
+    /// Everybody that is remembered, in any status, ourselves included, in an order that does not change by itself.
+    pub fn members(&self) -> impl Iterator<Item = Member<'_>> {
+        self.core.serf.records().iter().map(|(id, _)| self.view(id))
+    }
+
+    /// What has been counted.
+    pub fn stats(&self) -> &Stats {
+        &self.core.stats
+    }
+
+    /// Sizes and times of the moment.
+    pub fn summary(&self) -> Summary {
+        let Core { swim, serf, .. } = &self.core;
+        let (member_time, event_time, query_time) = serf.times();
+        Summary {
+            members: serf.records().len(),
+            failed: serf.records().failed().len(),
+            left: serf.records().left().len(),
+            health_score: swim.health_score(),
+            member_time,
+            event_time,
+            query_time,
+            update_queue: swim.queue_len(),
+            intent_queue: serf.queue_len(),
+            event_queue: 0,
+            query_queue: 0,
+            sealed: self.envelope.is_sealing(),
+        }
+    }
+
+    fn view(&self, id: crate::ids::MemberId) -> Member<'_> {
+        let Core { swim, serf, roster, .. } = &self.core;
+        Member { id, roster, swim, records: serf.records() }
+    }
+
+    /// Panics when the parts of the node contradict each other. For tests and fuzzing, after each step.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub fn check(&self) {
+        self.core.swim.check(&self.core.timers);
+        self.core.serf.records().check();
+        self.core.streams.check(&self.core.timers);
+        for (id, record) in self.core.serf.records().iter() {
+            assert!(record.status.is_some(), "{id:?} has a status");
+            assert_eq!(self.core.roster.find(self.core.roster.slot(id).name.as_bytes()), Some(id));
+        }
+    }
+}
+
+impl Core {
+    /// What a component may touch, beside the two layers.
+    fn parts(&mut self, now: Instant) -> (Cx<'_>, &mut Swim, &mut Serf) {
+        let Self { swim, serf, timers, outbox, stats, roster, targets, jitter, .. } = self;
+        (Cx { now, targets, jitter, timers, outbox, stats, roster }, swim, serf)
+    }
+
+    fn handle_message(&mut self, now: Instant, from: SocketAddr, message: Message<'_>) {
+        let (mut cx, swim, serf) = self.parts(now);
+        let cx = &mut cx;
+        match message {
+            Message::Ping(ping) => self.handle_ping(from, &ping),
+            Message::IndirectPing(request) => swim.handle_indirect_ping(cx, from, &request),
+            Message::Ack(ack) => {
+                // What it carries feeds network coordinates, which are not there yet.
+                swim.handle_ack(cx, ack.seq);
+            }
+            Message::Nack(nack) => swim.handle_nack(cx, nack.seq),
+            Message::Suspect(accusation) => swim.handle_suspect(cx, &accusation),
+            Message::Dead(accusation) => swim.handle_dead(cx, &accusation),
+            Message::Alive(alive) => swim.handle_alive(cx, alive, Origin::Datagram(from)),
+            Message::User(bytes) => {
+                // Changes that this very datagram brought must be known before what is said about them.
+                while let Some(change) = swim.poll_change() {
+                    serf.handle_change(cx, swim, change);
+                }
+                serf.handle_message(cx, swim, bytes);
+            }
+        }
+    }
+
+    fn handle_ping(&mut self, from: SocketAddr, ping: &Ping<'_>) {
+        if !self.is_for_us(ping) {
+            self.stats.misaddressed_pings += 1; // A former tenant of this address is still being probed.
+            return;
+        }
+        let ack = Outgoing::Ack { to: ping.source.address().unwrap_or(from), seq: ping.seq };
+        self.stats.acks_over_limit += u64::from(!self.outbox.push_answer(ack));
+    }
+
+    fn is_for_us(&self, ping: &Ping<'_>) -> bool {
+        ping.node.is_empty() || self.roster.slot(self.swim.local()).name.as_bytes() == ping.node
+    }
+
+    /// Lets what one layer has left behind reach the next, until all is quiet.
+    fn settle(&mut self, now: Instant) {
+        loop {
+            let (mut cx, swim, serf) = self.parts(now);
+            let cx = &mut cx;
+            if let Some(change) = swim.poll_change() {
+                serf.handle_change(cx, swim, change);
+            } else if let Some(notify) = swim.poll_finished().or_else(|| serf.poll_finished()) {
+                match notify {
+                    Notify::Update => self.commands.update_sent(),
+                    Notify::Leave | Notify::LeaveIntent => serf.on_leave_broadcast(cx, swim, notify),
+                }
+            } else if let Some(ping) = swim.poll_ping() {
+                self.commands.ping_over(ping);
+            } else if let Some(exchange) = swim.poll_exchange() {
+                self.start_exchange(now, exchange);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn reject(&mut self, now: Instant, from: SocketAddr, error: DatagramError) {
+        let counter = match error {
+            DatagramError::LabelMissing | DatagramError::LabelWrong | DatagramError::LabelMalformed => {
+                &mut self.stats.datagrams_wrong_label
+            }
+            DatagramError::ForeignWire => &mut self.stats.datagrams_foreign_wire,
+            DatagramError::NotSealed | DatagramError::NotOpened | DatagramError::SealedWithoutKeys => {
+                &mut self.stats.datagrams_not_opened
+            }
+            DatagramError::Checksum => &mut self.stats.datagrams_bad_checksum,
+            DatagramError::Empty
+            | DatagramError::Garbage
+            | DatagramError::Decompression
+            | DatagramError::TooLarge
+            | DatagramError::Unsupported => &mut self.stats.datagrams_malformed,
+        };
+        *counter += 1;
+        self.report_rejected(now, from, error);
+    }
+
+    /// Tells the application about a source that it could mend, once a minute.
+    fn report_rejected(&mut self, now: Instant, from: SocketAddr, error: DatagramError) {
+        if rejected::is_mendable(error) && self.rejected.is_news(now, from.ip()) {
+            self.serf.report(&mut self.stats, || Event::Rejected { from, error });
+        }
+    }
+}

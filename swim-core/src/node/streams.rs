@@ -1,0 +1,384 @@
+//! Conversations over streams: one message each way, then it is over (memberlist-wire.md 14).
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use crate::ids::{CommandId, SequenceNumber, StreamId};
+use crate::node::Core;
+use crate::node::input::{ExchangeError, StreamAction, StreamFailure, StreamInput};
+use crate::swim::Exchange;
+use crate::swim::push_pull::MergeError;
+use crate::time::Instant;
+use crate::timers::Timer;
+use crate::wire::envelope::{DatagramError, Envelope};
+use crate::wire::framing::{FrameReader, Side, StreamError, frame};
+use crate::wire::message::{Ack, Ping, PushPull, StreamMessage};
+
+/// The open streams, and what is to be done with them.
+#[derive(Debug)]
+pub(super) struct Streams {
+    open: BTreeMap<StreamId, Stream>,
+    accepted: usize,
+    last: u64,
+    actions: VecDeque<StreamAction>,
+    /// Bytes received and not yet understood, and bytes handed out to be written, over all streams.
+    bytes: usize,
+    accepted_max: usize,
+    bytes_max: usize,
+    timeout: Duration,
+}
+
+#[derive(Debug)]
+struct Stream {
+    peer: SocketAddr,
+    role: Role,
+    reader: FrameReader,
+    /// Bytes handed out to be written.
+    sending: usize,
+    /// What is known to have been written is all there will be: close when it has.
+    closing: bool,
+}
+
+/// What a stream is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Somebody wants something from us.
+    Accepted,
+    /// The fallback probe.
+    Probe(SequenceNumber),
+    /// A full state exchange of ours; for a join, the command and its seed.
+    PushPull(Option<CommandId>),
+}
+
+impl Streams {
+    pub(super) fn new(accepted_max: usize, bytes_max: usize, timeout: Duration) -> Self {
+        Self {
+            open: BTreeMap::new(),
+            accepted: 0,
+            last: 0,
+            actions: VecDeque::new(),
+            bytes: 0,
+            accepted_max,
+            bytes_max,
+            timeout,
+        }
+    }
+
+    pub(super) fn poll(&mut self) -> Option<StreamAction> {
+        self.actions.pop_front()
+    }
+
+    fn insert(&mut self, peer: SocketAddr, role: Role) -> StreamId {
+        self.last += 1;
+        let id = StreamId(self.last);
+        let from = if role == Role::Accepted { Side::Dialler } else { Side::Acceptor };
+        let reader = FrameReader::new(from);
+        self.open.insert(id, Stream { peer, role, reader, sending: 0, closing: false });
+        self.accepted += usize::from(role == Role::Accepted);
+        id
+    }
+
+    fn remove(&mut self, id: StreamId) -> Option<Stream> {
+        let stream = self.open.remove(&id)?;
+        self.accepted -= usize::from(stream.role == Role::Accepted);
+        self.bytes -= stream.reader.buffered() + stream.sending;
+        Some(stream)
+    }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn check(&self, timers: &crate::timers::Timers) {
+        let bytes: usize = self.open.values().map(|stream| stream.reader.buffered() + stream.sending).sum();
+        assert_eq!(bytes, self.bytes, "every byte is accounted for");
+        assert!(self.open.keys().all(|id| timers.deadline(Timer::Stream(*id)).is_some()), "every stream has its timer");
+        assert_eq!(self.open.values().filter(|stream| stream.role == Role::Accepted).count(), self.accepted);
+    }
+}
+
+impl Core {
+    pub(super) fn accept_stream(&mut self, now: Instant, from: SocketAddr) -> Option<StreamId> {
+        if self.streams.accepted >= self.streams.accepted_max {
+            self.stats.streams_over_limit += 1;
+            return None;
+        }
+        let id = self.streams.insert(from, Role::Accepted);
+        self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
+        Some(id)
+    }
+
+    /// SWIM wants a stream.
+    pub(super) fn start_exchange(&mut self, now: Instant, exchange: Exchange) {
+        match exchange {
+            Exchange::Probe { seq, target } => {
+                // It ends with the probe, whatever streams may take otherwise.
+                let Some(end) = self.timers.deadline(Timer::ProbeEnd) else { return };
+                self.dial(self.roster.address(target), Role::Probe(seq), end);
+            }
+            Exchange::PushPull { peer } => {
+                self.stats.push_pulls_started += 1;
+                self.dial(peer, Role::PushPull(None), now + self.streams.timeout);
+            }
+        }
+    }
+
+    pub(super) fn start_join_exchange(&mut self, now: Instant, command: CommandId, seed: SocketAddr) {
+        self.stats.push_pulls_started += 1;
+        self.dial(seed, Role::PushPull(Some(command)), now + self.streams.timeout);
+    }
+
+    fn dial(&mut self, peer: SocketAddr, role: Role, deadline: Instant) {
+        let id = self.streams.insert(peer, role);
+        self.timers.arm(Timer::Stream(id), deadline);
+        self.streams.actions.push_back(StreamAction::Open { id, peer });
+    }
+
+    pub(super) fn handle_stream(&mut self, envelope: &Envelope, now: Instant, id: StreamId, input: StreamInput<'_>) {
+        let Some(stream) = self.streams.open.get_mut(&id) else { return };
+        let role = stream.role;
+        match input {
+            StreamInput::Opened => self.stream_opened(envelope, now, id, role),
+            StreamInput::Data(data) => self.stream_data(envelope, now, id, data),
+            StreamInput::Sent => {
+                self.streams.bytes -= core::mem::take(&mut stream.sending);
+                if stream.closing {
+                    self.finish(id);
+                } else if let Role::PushPull(_) = role {
+                    self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
+                }
+            }
+            StreamInput::Finished => {
+                // A dialler that has said all it wants may close its half; we may still be answering.
+                if !stream.closing {
+                    self.abort(now, id, ExchangeError::Closed);
+                }
+            }
+            StreamInput::Failed(failure) => {
+                self.streams_failed(now, id, failure);
+            }
+        }
+    }
+
+    fn stream_opened(&mut self, envelope: &Envelope, now: Instant, id: StreamId, role: Role) {
+        let codec = envelope.config().codec;
+        let mut message = Vec::new();
+        match role {
+            Role::Accepted => return,
+            Role::Probe(seq) => {
+                let Some(target) = self.swim.probe(seq).map(|probe| probe.target) else {
+                    self.abort(now, id, ExchangeError::TimedOut);
+                    return;
+                };
+                let node = self.roster.slot(target).name.as_bytes();
+                let ping = Ping { seq, node, source: self.swim.source(&self.roster) };
+                codec.encode_stream_ping(&ping, &mut message);
+            }
+            Role::PushPull(join) => {
+                self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
+                self.encode_state(join.is_some(), &mut message);
+            }
+        }
+        self.send(envelope, now, id, Side::Dialler, message, false);
+    }
+
+    fn stream_data(&mut self, envelope: &Envelope, now: Instant, id: StreamId, data: &[u8]) {
+        let Some(stream) = self.streams.open.get_mut(&id) else { return };
+        self.stats.stream_bytes_received += data.len() as u64;
+        if stream.closing {
+            return;
+        }
+        if self.streams.bytes.saturating_add(data.len()) > self.streams.bytes_max {
+            self.stats.stream_bytes_over_limit += 1;
+            self.abort(now, id, ExchangeError::Busy);
+            return;
+        }
+        let before = stream.reader.buffered();
+        let taken = stream.reader.push(envelope, data);
+        let after = stream.reader.buffered();
+        self.streams.bytes = self.streams.bytes - before + after;
+        let (peer, role) = (stream.peer, stream.role);
+        match taken {
+            Ok(None) => {}
+            Ok(Some(message)) => match envelope.config().codec.decode_stream(&message) {
+                Ok(decoded) => match role {
+                    Role::Accepted => self.answer(envelope, now, id, decoded),
+                    Role::Probe(seq) => {
+                        if let StreamMessage::Ack(ack) = decoded
+                            && ack.seq == seq
+                        {
+                            self.swim.handle_stream_ack(seq);
+                        }
+                        self.finish(id);
+                    }
+                    Role::PushPull(_) => self.handle_state_reply(now, id, decoded),
+                },
+                Err(error) => {
+                    self.stats.messages_malformed += 1;
+                    self.abort(now, id, ExchangeError::Frame(StreamError::Message(error)));
+                }
+            },
+            Err(error) => {
+                if let Some(error) = as_datagram_error(error) {
+                    self.report_rejected(now, peer, error);
+                }
+                match error.answer().filter(|_| role == Role::Accepted) {
+                    Some(text) => {
+                        let mut message = Vec::new();
+                        envelope.config().codec.encode_stream_error(text, &mut message);
+                        self.send(envelope, now, id, Side::Acceptor, message, true);
+                    }
+                    None => self.abort(now, id, ExchangeError::Frame(error)),
+                }
+            }
+        }
+    }
+
+    /// Somebody's message has arrived whole.
+    fn answer(&mut self, envelope: &Envelope, now: Instant, id: StreamId, message: StreamMessage<'_>) {
+        let codec = envelope.config().codec;
+        match message {
+            StreamMessage::Ping(ping) if self.is_for_us(&ping) => {
+                let mut answer = Vec::new();
+                codec.encode_stream_ack(&Ack { seq: ping.seq, payload: None }, &mut answer);
+                self.send(envelope, now, id, Side::Acceptor, answer, true);
+            }
+            StreamMessage::Ping(_) => {
+                self.stats.misaddressed_pings += 1;
+                self.finish(id);
+            }
+            StreamMessage::PushPull(state) => {
+                self.stats.push_pulls_accepted += 1;
+                // Our state as it was before the other's, as memberlist: the joiner is not in it yet.
+                let mut answer = Vec::new();
+                self.encode_state(state.join, &mut answer);
+                self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
+                self.send(envelope, now, id, Side::Acceptor, answer, true);
+                let _counted = self.merge(now, &state);
+            }
+            StreamMessage::User(bytes) => {
+                if !bytes.is_empty() {
+                    let (mut cx, swim, serf) = self.parts(now);
+                    serf.handle_message(&mut cx, swim, bytes);
+                }
+                self.finish(id);
+            }
+            // Nobody dials to say these.
+            StreamMessage::Ack(_) | StreamMessage::Error(_) => {
+                self.finish(id);
+            }
+        }
+    }
+
+    /// The answer to our full state has arrived whole.
+    fn handle_state_reply(&mut self, now: Instant, id: StreamId, message: StreamMessage<'_>) {
+        let result = match message {
+            StreamMessage::PushPull(state) => self.merge(now, &state).map_err(ExchangeError::Merge),
+            StreamMessage::Error(_) => Err(ExchangeError::Rejected),
+            StreamMessage::Ping(_) | StreamMessage::Ack(_) | StreamMessage::User(_) => Err(ExchangeError::Unexpected),
+        };
+        match result {
+            Ok(()) => {
+                if let Some(Stream { role: Role::PushPull(Some(command)), peer, .. }) = self.finish(id) {
+                    self.seed_over(now, command, peer, Ok(()));
+                }
+            }
+            Err(error) => self.abort(now, id, error),
+        }
+    }
+
+    fn merge(&mut self, now: Instant, state: &PushPull<'_>) -> Result<(), MergeError> {
+        let (mut cx, swim, serf) = self.parts(now);
+        let merged = swim.merge(&mut cx, state);
+        if merged.is_err() {
+            self.stats.push_pulls_refused += 1;
+            return merged;
+        }
+        // Serf must know the members before it hears what they mean to do.
+        while let Some(change) = swim.poll_change() {
+            serf.handle_change(&mut cx, swim, change);
+        }
+        if !state.user_state.is_empty() {
+            serf.merge(&mut cx, swim, state.user_state);
+        }
+        self.stats.push_pulls_merged += 1;
+        Ok(())
+    }
+
+    /// Our full state, both layers.
+    fn encode_state(&self, join: bool, out: &mut Vec<u8>) {
+        let mut user_state = Vec::new();
+        self.serf.encode_state(&self.roster, &mut user_state);
+        self.swim.encode_push_pull(&self.roster, join, &user_state, out);
+    }
+
+    /// Hands a message out to be written; with `closing` it is the last.
+    fn send(&mut self, envelope: &Envelope, now: Instant, id: StreamId, side: Side, message: Vec<u8>, closing: bool) {
+        let data = frame(envelope, side, message, &mut self.stream_nonces);
+        if self.streams.bytes.saturating_add(data.len()) > self.streams.bytes_max {
+            self.stats.stream_bytes_over_limit += 1;
+            self.abort(now, id, ExchangeError::Busy);
+            return;
+        }
+        let Some(stream) = self.streams.open.get_mut(&id) else { return };
+        stream.sending = data.len();
+        stream.closing = closing;
+        self.streams.bytes += data.len();
+        self.stats.stream_bytes_sent += data.len() as u64;
+        self.streams.actions.push_back(StreamAction::Send { id, data });
+    }
+
+    pub(super) fn stream_timed_out(&mut self, now: Instant, id: StreamId) {
+        self.abort(now, id, ExchangeError::TimedOut);
+    }
+
+    fn streams_failed(&mut self, now: Instant, id: StreamId, failure: StreamFailure) {
+        self.timers.disarm(Timer::Stream(id));
+        if let Some(stream) = self.streams.remove(id) {
+            self.exchange_failed(now, &stream, ExchangeError::Stream(failure));
+        }
+    }
+
+    /// All is said: the driver flushes and closes, and we forget the stream.
+    fn finish(&mut self, id: StreamId) -> Option<Stream> {
+        self.timers.disarm(Timer::Stream(id));
+        let stream = self.streams.remove(id)?;
+        self.streams.actions.push_back(StreamAction::Finish { id });
+        Some(stream)
+    }
+
+    fn abort(&mut self, now: Instant, id: StreamId, error: ExchangeError) {
+        self.timers.disarm(Timer::Stream(id));
+        if let Some(stream) = self.streams.remove(id) {
+            self.streams.actions.push_back(StreamAction::Abort { id });
+            self.exchange_failed(now, &stream, error);
+        }
+    }
+
+    fn exchange_failed(&mut self, now: Instant, stream: &Stream, error: ExchangeError) {
+        if let Role::PushPull(join) = stream.role {
+            self.stats.push_pulls_failed += 1;
+            if let Some(command) = join {
+                self.seed_over(now, command, stream.peer, Err(error));
+            }
+        }
+    }
+}
+
+/// The same trouble in the words of datagrams, where it is one that a change of configuration would mend.
+fn as_datagram_error(error: StreamError) -> Option<DatagramError> {
+    match error {
+        StreamError::LabelMissing => Some(DatagramError::LabelMissing),
+        StreamError::LabelWrong => Some(DatagramError::LabelWrong),
+        StreamError::ForeignWire => Some(DatagramError::ForeignWire),
+        StreamError::NotSealed => Some(DatagramError::NotSealed),
+        StreamError::NotOpened => Some(DatagramError::NotOpened),
+        StreamError::SealedWithoutKeys => Some(DatagramError::SealedWithoutKeys),
+        StreamError::LabelMalformed
+        | StreamError::Checksum
+        | StreamError::Decompression
+        | StreamError::TooLarge
+        | StreamError::Unsupported
+        | StreamError::Malformed
+        | StreamError::Message(_) => None,
+    }
+}

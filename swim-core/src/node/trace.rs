@@ -1,0 +1,529 @@
+//! Recording a node's inputs, and replaying them bit for bit.
+//!
+//! ```text
+//! trace:   "swimtrc1" header record*
+//! header:  length(u32 LE) bincode { version, build, config without keys, key ids, admission's name, seed, start }
+//! record:  length(u32 LE) bincode { nanoseconds since the last record, input }       an input
+//!          0(u32 LE) datagrams(u64) hash(u64) actions(u64) hash(u64), all LE          a checkpoint of the outputs so far
+//! ```
+//!
+//! A trace holds the seed, from which every nonce follows, and whatever the node heard: it is for the operator's eyes.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CommandId, StreamId};
+use crate::node::Node;
+use crate::node::config::{Config, ConfigError};
+use crate::node::input::{Input, Reply, StreamAction, StreamInput, Transmit};
+use crate::serf::event::Event;
+use crate::serf::tags::{Tags, TagsTooLarge};
+use crate::swim::admission::Admission;
+use crate::time::Instant;
+use crate::wire::envelope::DatagramError;
+use crate::wire::keyring::Keyring;
+
+/// Where a trace is written to. It must not block: it is called while the node is locked.
+pub trait Sink {
+    /// Whether there is anything to write to; without, recording costs nothing.
+    fn is_enabled(&self) -> bool {
+        true
+    }
+
+    /// Appends to the trace.
+    fn write(&mut self, bytes: &[u8]);
+}
+
+/// Records nothing.
+impl Sink for () {
+    fn is_enabled(&self) -> bool {
+        false
+    }
+
+    fn write(&mut self, _bytes: &[u8]) {}
+}
+
+impl Sink for Vec<u8> {
+    fn write(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Records if there is a sink.
+impl<S: Sink> Sink for Option<S> {
+    fn is_enabled(&self) -> bool {
+        self.as_ref().is_some_and(Sink::is_enabled)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(sink) = self {
+            sink.write(bytes);
+        }
+    }
+}
+
+/// A node whose every input is recorded. It has the node's methods; a driver that holds one cannot forget any.
+#[derive(Debug)]
+pub struct Traced<S> {
+    node: Node,
+    sink: S,
+    last: Instant,
+    outputs: Outputs,
+    since_checkpoint: u32,
+    record: Vec<u8>,
+}
+
+impl<S: Sink> Traced<S> {
+    /// As [`Node::new`]; the beginning of the trace is written at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Node::new`].
+    pub fn new(config: Config, seed: [u8; 32], now: Instant, mut sink: S) -> Result<Self, ConfigError> {
+        let mut record = Vec::new();
+        if sink.is_enabled() {
+            let header = Header {
+                version: VERSION,
+                build: env!("CARGO_PKG_VERSION").into(),
+                key_ids: config.wire.keyring.keys().map(|key| key.id().0).collect(),
+                admission: config.admission.map(|admission| admission.name.into()),
+                config: config.clone(),
+                seed,
+                start: now,
+            };
+            sink.write(MAGIC);
+            encode(&header, &mut record);
+            sink.write(&record);
+        }
+        let node = Node::new(config, seed, now)?;
+        Ok(Self { node, sink, last: now, outputs: Outputs::default(), since_checkpoint: 0, record })
+    }
+
+    /// The node itself, to look at.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Ends the trace with a checkpoint and gives its sink back.
+    pub fn into_sink(mut self) -> S {
+        self.checkpoint();
+        self.sink
+    }
+
+    /// See [`Node::handle_datagram`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the node.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &mut [u8],
+    ) -> Result<(), DatagramError> {
+        self.record(now, &Input::Datagram { from, datagram });
+        self.node.handle_datagram(now, from, datagram)
+    }
+
+    /// See [`Node::handle_timeout`]. Recorded only when something is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.node.poll_timeout().is_some_and(|due| due <= now) {
+            self.record(now, &Input::Timeout);
+        }
+        self.node.handle_timeout(now);
+    }
+
+    /// See [`Node::accept_stream`].
+    pub fn accept_stream(&mut self, now: Instant, from: SocketAddr) -> Option<StreamId> {
+        self.record(now, &Input::AcceptStream { from });
+        self.node.accept_stream(now, from)
+    }
+
+    /// See [`Node::handle_stream`].
+    pub fn handle_stream(&mut self, now: Instant, id: StreamId, input: StreamInput<'_>) {
+        self.record(now, &Input::Stream { id, input });
+        self.node.handle_stream(now, id, input);
+    }
+
+    /// See [`Node::join`].
+    pub fn join(&mut self, now: Instant, seeds: &[SocketAddr], replay: bool) -> CommandId {
+        self.record(now, &Input::Join { seeds: seeds.into(), replay });
+        self.node.join(now, seeds, replay)
+    }
+
+    /// See [`Node::leave`].
+    pub fn leave(&mut self, now: Instant) -> CommandId {
+        self.record(now, &Input::Leave);
+        self.node.leave(now)
+    }
+
+    /// See [`Node::set_tags`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the node.
+    pub fn set_tags(&mut self, now: Instant, tags: &Tags) -> Result<CommandId, TagsTooLarge> {
+        if self.sink.is_enabled() {
+            self.record(now, &Input::SetTags { tags: tags.clone() });
+        }
+        self.node.set_tags(now, tags)
+    }
+
+    /// See [`Node::ping`].
+    pub fn ping(&mut self, now: Instant, name: &[u8]) -> CommandId {
+        self.record(now, &Input::Ping { name });
+        self.node.ping(now, name)
+    }
+
+    /// See [`Node::poll_transmit`]. Recorded only when there was something: it draws nothing otherwise.
+    pub fn poll_transmit(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
+        if self.node.core.outbox.is_empty() {
+            return None;
+        }
+        self.record(now, &Input::PollTransmit);
+        let transmit = self.node.poll_transmit(now, buf);
+        if self.sink.is_enabled() {
+            if let Some(transmit) = transmit {
+                self.outputs.datagram(transmit.destination, buf);
+            }
+            self.since_checkpoint += 1;
+            if self.since_checkpoint >= CHECKPOINT_EVERY {
+                self.checkpoint();
+            }
+        }
+        transmit
+    }
+
+    /// See [`Node::poll_stream`].
+    pub fn poll_stream(&mut self) -> Option<StreamAction> {
+        let action = self.node.poll_stream();
+        if self.sink.is_enabled()
+            && let Some(action) = &action
+        {
+            self.outputs.action(action);
+        }
+        action
+    }
+
+    /// See [`Node::poll_reply`].
+    pub fn poll_reply(&mut self) -> Option<(CommandId, Reply)> {
+        self.node.poll_reply()
+    }
+
+    /// See [`Node::poll_event`].
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.node.poll_event()
+    }
+
+    /// See [`Node::poll_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.node.poll_timeout()
+    }
+
+    fn record(&mut self, now: Instant, input: &Input<'_>) {
+        if !self.sink.is_enabled() {
+            return;
+        }
+        let since = (now - self.last).as_nanos() as u64;
+        self.last = self.last.max(now);
+        self.record.clear();
+        encode(&(since, input), &mut self.record);
+        self.sink.write(&self.record);
+    }
+
+    fn checkpoint(&mut self) {
+        self.since_checkpoint = 0;
+        let Outputs { datagrams, actions } = &self.outputs;
+        self.record.clear();
+        self.record.extend_from_slice(&0u32.to_le_bytes());
+        for number in [datagrams.count, datagrams.hash, actions.count, actions.hash] {
+            self.record.extend_from_slice(&number.to_le_bytes());
+        }
+        self.sink.write(&self.record);
+    }
+}
+
+/// A trace being replayed: a node that is fed what another was fed.
+#[derive(Debug)]
+pub struct Replay<'t> {
+    node: Node,
+    rest: &'t [u8],
+    now: Instant,
+    outputs: Outputs,
+    /// States of the stream hash that the next checkpoint may name: the recorded driver may have taken actions later.
+    actions: VecDeque<Running>,
+    inputs: u64,
+    buf: Vec<u8>,
+}
+
+/// What the replayed node put out.
+#[derive(Debug)]
+pub enum Output<'a> {
+    /// A datagram.
+    Datagram {
+        /// Where to.
+        destination: SocketAddr,
+        /// What.
+        datagram: &'a [u8],
+    },
+    /// Something to do with a stream.
+    Stream(StreamAction),
+}
+
+/// One step of a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// An input was applied at this time.
+    Input(Instant),
+    /// The outputs so far are those that were recorded.
+    Checkpoint,
+    /// The trace is over.
+    End,
+}
+
+impl<'t> Replay<'t> {
+    /// Reads the beginning of a trace. A trace has no keys and no code: the same keys, in the same order, and the same
+    /// admission function must be given.
+    ///
+    /// # Errors
+    ///
+    /// When it is no trace, is one of another version, or the keys or the function are others.
+    pub fn new(trace: &'t [u8], keyring: Keyring, admission: Option<Admission>) -> Result<Self, ReplayError> {
+        let rest = trace.strip_prefix(MAGIC).ok_or(ReplayError::NoTrace)?;
+        let (header, rest) = split(rest).ok_or(ReplayError::NoTrace)?;
+        let header: Header = decode(header).ok_or(ReplayError::NoTrace)?;
+        if header.version != VERSION {
+            return Err(ReplayError::Version(header.version));
+        }
+        if !header.key_ids.iter().copied().eq(keyring.keys().map(|key| key.id().0)) {
+            return Err(ReplayError::Keys { expected: header.key_ids.len() });
+        }
+        if header.admission.as_deref() != admission.map(|admission| admission.name) {
+            return Err(ReplayError::Admission(header.admission));
+        }
+        let mut config = header.config;
+        config.wire.keyring = keyring;
+        config.admission = admission;
+        let node = Node::new(config, header.seed, header.start).map_err(ReplayError::Config)?;
+        Ok(Self {
+            node,
+            rest,
+            now: header.start,
+            outputs: Outputs::default(),
+            actions: VecDeque::from([Running::default()]),
+            inputs: 0,
+            buf: Vec::new(),
+        })
+    }
+
+    /// Applies the next input, or checks the next checkpoint. `see` is shown what the node puts out.
+    ///
+    /// # Errors
+    ///
+    /// When the trace is damaged, or the node does something else than it did then. A record that is cut off at the end
+    /// ends the trace: the recording program may have been killed.
+    pub fn step(&mut self, mut see: impl FnMut(Output<'_>)) -> Result<Step, ReplayError> {
+        let Some((record, rest)) = split(self.rest) else { return Ok(Step::End) };
+        self.rest = rest;
+        if record.is_empty() {
+            return self.check();
+        }
+        let (since, input): (u64, Input<'_>) = decode(record).ok_or(ReplayError::Damaged { inputs: self.inputs })?;
+        self.now += Duration::from_nanos(since);
+        self.inputs += 1;
+        if let Some(Transmit { destination }) = self.node.apply(self.now, input, &mut self.buf) {
+            self.outputs.datagram(destination, &self.buf);
+            see(Output::Datagram { destination, datagram: &self.buf });
+        }
+        while let Some(action) = self.node.poll_stream() {
+            self.outputs.action(&action);
+            self.actions.push_back(self.outputs.actions);
+            see(Output::Stream(action));
+        }
+        // Nobody listens to these; untaken they would pile up.
+        while self.node.poll_reply().is_some() {}
+        while self.node.poll_event().is_some() {}
+        Ok(Step::Input(self.now))
+    }
+
+    /// Replays the rest of the trace; how many inputs there were.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`step`](Self::step).
+    pub fn run(&mut self) -> Result<u64, ReplayError> {
+        while self.step(|_| {})? != Step::End {}
+        Ok(self.inputs)
+    }
+
+    /// The node as it is now.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn check(&mut self) -> Result<Step, ReplayError> {
+        let diverged = ReplayError::Diverged { inputs: self.inputs };
+        let (numbers, rest) =
+            self.rest.split_first_chunk::<32>().ok_or(ReplayError::Damaged { inputs: self.inputs })?;
+        self.rest = rest;
+        let mut numbers = numbers.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
+        let mut next = || numbers.next().unwrap_or_default();
+        let datagrams = Running { count: next(), hash: next() };
+        let actions = Running { count: next(), hash: next() };
+        while self.actions.front().is_some_and(|running| running.count < actions.count) {
+            self.actions.pop_front();
+        }
+        if datagrams != self.outputs.datagrams || self.actions.front() != Some(&actions) {
+            return Err(diverged);
+        }
+        Ok(Step::Checkpoint)
+    }
+}
+
+/// Why a trace cannot be replayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The bytes do not begin like a trace.
+    NoTrace,
+    /// A trace of another format version.
+    Version(u16),
+    /// The keys are not those of the recorded node.
+    Keys {
+        /// How many it had.
+        expected: usize,
+    },
+    /// The admission function is not that of the recorded node, whose name this is.
+    Admission(Option<String>),
+    /// The recorded configuration is refused by this build.
+    Config(ConfigError),
+    /// A record cannot be read.
+    Damaged {
+        /// Inputs before it.
+        inputs: u64,
+    },
+    /// The outputs are not those that were recorded.
+    Diverged {
+        /// Inputs before the checkpoint that shows it.
+        inputs: u64,
+    },
+}
+
+impl fmt::Display for ReplayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoTrace => f.write_str("not a trace"),
+            Self::Version(version) => write!(f, "trace of format version {version}, this build reads {VERSION}"),
+            Self::Keys { expected } => {
+                write!(f, "the recorded node had {expected} keys, and the given ones are not the same")
+            }
+            Self::Admission(Some(name)) => write!(f, "the recorded node asked the admission function {name:?}"),
+            Self::Admission(None) => f.write_str("the recorded node had no admission function"),
+            Self::Config(error) => write!(f, "recorded configuration: {error}"),
+            Self::Damaged { inputs } => write!(f, "damaged after {inputs} inputs"),
+            Self::Diverged { inputs } => write!(f, "other outputs than recorded, within the first {inputs} inputs"),
+        }
+    }
+}
+
+impl core::error::Error for ReplayError {}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: u16,
+    build: String,
+    config: Config,
+    /// One-way: they tell whether the right keys are given, not what they are.
+    key_ids: Vec<[u8; 8]>,
+    admission: Option<String>,
+    seed: [u8; 32],
+    start: Instant,
+}
+
+/// Everything a node has put out, in two hashes: datagrams and stream actions may be taken in any order to each other.
+#[derive(Clone, Copy, Debug, Default)]
+struct Outputs {
+    datagrams: Running,
+    actions: Running,
+}
+
+/// FNV-1a over a sequence of things: stable for ever, which is all that is asked of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Running {
+    count: u64,
+    hash: u64,
+}
+
+impl Outputs {
+    fn datagram(&mut self, destination: SocketAddr, datagram: &[u8]) {
+        self.datagrams.add_address(destination);
+        self.datagrams.add(datagram);
+        self.datagrams.count += 1;
+    }
+
+    fn action(&mut self, action: &StreamAction) {
+        let (kind, id) = match action {
+            StreamAction::Open { id, .. } => (0, id),
+            StreamAction::Send { id, .. } => (1, id),
+            StreamAction::Finish { id } => (2, id),
+            StreamAction::Abort { id } => (3, id),
+        };
+        self.actions.add(&[kind]);
+        self.actions.add(&id.0.to_le_bytes());
+        match action {
+            StreamAction::Open { peer, .. } => self.actions.add_address(*peer),
+            StreamAction::Send { data, .. } => self.actions.add(data),
+            StreamAction::Finish { .. } | StreamAction::Abort { .. } => {}
+        }
+        self.actions.count += 1;
+    }
+}
+
+impl Running {
+    fn add(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME);
+        }
+        self.hash = (self.hash ^ bytes.len() as u64).wrapping_mul(FNV_PRIME);
+    }
+
+    fn add_address(&mut self, address: SocketAddr) {
+        match address.ip() {
+            core::net::IpAddr::V4(ip) => self.add(&ip.octets()),
+            core::net::IpAddr::V6(ip) => self.add(&ip.octets()),
+        }
+        self.add(&address.port().to_le_bytes());
+    }
+}
+
+const MAGIC: &[u8; 8] = b"swimtrc1";
+const VERSION: u16 = 1;
+const CHECKPOINT_EVERY: u32 = 256;
+const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
+
+/// Appends a length and `value`.
+fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[0; 4]);
+    let body = bincode::serde::encode_to_vec(value, bincode::config::standard())
+        .expect("the types of a trace can all be encoded, and memory is the only limit");
+    let at = out.len() - 4;
+    out[at..].copy_from_slice(&(body.len() as u32).to_le_bytes());
+    out.extend_from_slice(&body);
+}
+
+fn decode<'t, T: Deserialize<'t>>(bytes: &'t [u8]) -> Option<T> {
+    let config = bincode::config::standard();
+    bincode::serde::borrow_decode_from_slice(bytes, config).ok().map(|(value, _)| value)
+}
+
+/// The next length-prefixed part, and what follows it.
+fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_le_bytes(*len) as usize)
+}

@@ -1,0 +1,117 @@
+//! What has been decided but not yet encoded.
+
+use alloc::collections::VecDeque;
+use core::net::SocketAddr;
+
+use crate::ids::SequenceNumber;
+
+/// One datagram to be. Small on purpose: the bytes, the piggybacked updates and the seal are made when it is sent, so
+/// that packets carry the freshest updates and a blocked socket costs no memory. Details that may change or vanish in
+/// between are looked up under the sequence number, and what has vanished is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outgoing {
+    /// The direct ping of the running probe.
+    Probe { seq: SequenceNumber },
+    /// Ask a relay on behalf of the running probe.
+    Indirect { seq: SequenceNumber, relay: SocketAddr, nack: bool, checksum: bool },
+    /// Ping a target for somebody else.
+    RelayPing { seq: SequenceNumber },
+    /// Ping a member for the application.
+    Ping { seq: SequenceNumber },
+    /// Answer a ping that was meant for us.
+    Ack { to: SocketAddr, seq: SequenceNumber },
+    /// Pass on the ack of a target.
+    RelayedAck { to: SocketAddr, seq: SequenceNumber },
+    /// Say that the target did not answer.
+    Nack { to: SocketAddr, seq: SequenceNumber },
+    /// Updates for one target of a gossip round.
+    Gossip { to: SocketAddr, checksum: bool },
+}
+
+/// The queue of them, first in, first out.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    queue: VecDeque<Outgoing>,
+    probes: usize,
+    gossip: usize,
+}
+
+impl Outbox {
+    /// Queues what a timer or the application wants sent. Their number is bounded by the timers and tables behind them.
+    pub(crate) fn push(&mut self, outgoing: Outgoing) {
+        match outgoing {
+            Outgoing::Probe { .. } => self.probes += 1,
+            Outgoing::Gossip { .. } => self.gossip += 1,
+            Outgoing::Indirect { .. }
+            | Outgoing::RelayPing { .. }
+            | Outgoing::Ping { .. }
+            | Outgoing::Ack { .. }
+            | Outgoing::RelayedAck { .. }
+            | Outgoing::Nack { .. } => {}
+        }
+        self.queue.push_back(outgoing);
+    }
+
+    /// Queues an answer to somebody's packet, unless too many wait already.
+    pub(crate) fn push_answer(&mut self, outgoing: Outgoing) -> bool {
+        if self.queue.len() >= ANSWERS_MAX {
+            return false;
+        }
+        self.push(outgoing);
+        true
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Outgoing> {
+        let outgoing = self.queue.pop_front()?;
+        match outgoing {
+            Outgoing::Probe { .. } => self.probes -= 1,
+            Outgoing::Gossip { .. } => self.gossip -= 1,
+            Outgoing::Indirect { .. }
+            | Outgoing::RelayPing { .. }
+            | Outgoing::Ping { .. }
+            | Outgoing::Ack { .. }
+            | Outgoing::RelayedAck { .. }
+            | Outgoing::Nack { .. } => {}
+        }
+        Some(outgoing)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Whether a probe's ping still waits to be sent.
+    pub(crate) fn has_probe(&self) -> bool {
+        self.probes > 0
+    }
+
+    /// Whether packets of an earlier gossip round still wait to be sent.
+    pub(crate) fn has_gossip(&self) -> bool {
+        self.gossip > 0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Outgoing> {
+        self.queue.iter()
+    }
+}
+
+/// Datagrams that may wait before further answers are refused: more than a socket buffer's worth of pings.
+const ANSWERS_MAX: usize = 8192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_bounded() {
+        let mut outbox = Outbox::default();
+        let ack = Outgoing::Ack { to: ([127, 0, 0, 1], 1).into(), seq: SequenceNumber(1) };
+        for _ in 0..ANSWERS_MAX {
+            assert!(outbox.push_answer(ack));
+        }
+        assert!(!outbox.push_answer(ack));
+        outbox.pop();
+        assert!(outbox.push_answer(ack));
+    }
+}

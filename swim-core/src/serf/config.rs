@@ -1,0 +1,61 @@
+//! Every constant of Serf's layer.
+
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How Serf's layer behaves (Serf: `serf/config.go`; the defaults are its).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// Serf protocol version spoken, 2 to 5. Below 3, metadata carries the `role` tag only.
+    pub protocol: u8,
+    /// How long a leave, a force-leave or a change of tags waits for its broadcast.
+    pub broadcast_timeout: Duration,
+    /// How long a leaving node stays to let the news spread.
+    pub leave_propagate_delay: Duration,
+    /// Time between two looks for members to forget.
+    pub reap_interval: Duration,
+    /// How long a failed member is remembered.
+    pub reconnect_timeout: Duration,
+    /// How long a member that left is remembered.
+    pub tombstone_timeout: Duration,
+    /// A failed member that is back within this time counts as flapping.
+    pub flap_timeout: Duration,
+    /// How long an intent about an unknown member is remembered.
+    pub recent_intent_timeout: Duration,
+    /// Intents about unknown members that are remembered; more are refused and counted.
+    pub recent_intents_max: usize,
+    /// Messages that each broadcast queue holds; past it, those sent most often go first.
+    pub queue_depth_max: usize,
+    /// Events waiting for `poll_event`; past it they are dropped and counted.
+    pub event_queue_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            protocol: 5,
+            broadcast_timeout: Duration::from_secs(5),
+            leave_propagate_delay: Duration::from_secs(1),
+            reap_interval: Duration::from_secs(15),
+            reconnect_timeout: Duration::from_secs(24 * 3600),
+            tombstone_timeout: Duration::from_secs(24 * 3600),
+            flap_timeout: Duration::from_secs(60),
+            recent_intent_timeout: Duration::from_secs(300),
+            recent_intents_max: 4096,
+            queue_depth_max: 4096,
+            event_queue_max: 4096,
+        }
+    }
+}
+
+/// Where the local node is in its life (Serf: `serf/serf.go`, SerfState).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// A member, or on its own.
+    Alive,
+    /// Saying goodbye.
+    Leaving,
+    /// Gone; it still answers probes until it is dropped.
+    Left,
+}

@@ -1,0 +1,128 @@
+//! What the application is told.
+
+use alloc::collections::VecDeque;
+use core::net::SocketAddr;
+
+use crate::ids::Name;
+use crate::serf::member::MemberInfo;
+use crate::stats::Stats;
+use crate::wire::envelope::DatagramError;
+
+/// Something happened that an application may care about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A member's status or metadata changed.
+    Member {
+        /// How.
+        kind: MemberEvent,
+        /// As it is now.
+        member: MemberInfo,
+    },
+    /// Two addresses claim one name. The member stays where it was.
+    Conflict {
+        /// The disputed name.
+        name: Name,
+        /// Where the member is, as far as we know.
+        existing: SocketAddr,
+        /// Who else claims the name.
+        other: SocketAddr,
+    },
+    /// Datagrams from this source are dropped for a reason that a change of configuration, here or there, would mend:
+    /// another wire format, another label, another key. At most once per source and minute.
+    Rejected {
+        /// Where they came from.
+        from: SocketAddr,
+        /// Why they are dropped.
+        error: DatagramError,
+    },
+    /// The event queue was full, and this many events were dropped. Read the members again.
+    Missed {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// How a member changed (Serf: `serf/event.go`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MemberEvent {
+    /// It is there, for the first time or again.
+    Join,
+    /// It left on purpose, or was made to.
+    Leave,
+    /// It stopped answering.
+    Failed,
+    /// Its tags, address or versions changed.
+    Update,
+    /// It has been gone for so long that it is forgotten.
+    Reap,
+}
+
+impl MemberEvent {
+    /// Serf's name for it, as in event handlers and RPC streams.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Join => "member-join",
+            Self::Leave => "member-leave",
+            Self::Failed => "member-failed",
+            Self::Update => "member-update",
+            Self::Reap => "member-reap",
+        }
+    }
+}
+
+/// Events that wait for the application. Full, it drops the newest and says so before the next one that fits.
+#[derive(Debug)]
+pub(crate) struct EventQueue {
+    waiting: VecDeque<Event>,
+    max: usize,
+    missed: u64,
+}
+
+impl EventQueue {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { waiting: VecDeque::new(), max, missed: 0 }
+    }
+
+    /// Queues what `event` makes; it is not even made when there is no room.
+    pub(crate) fn push(&mut self, stats: &mut Stats, event: impl FnOnce() -> Event) {
+        if self.waiting.len() >= self.max {
+            self.missed += 1;
+            stats.events_dropped += 1;
+            return;
+        }
+        self.waiting.push_back(event());
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        if self.missed > 0 {
+            return Some(Event::Missed { count: core::mem::take(&mut self.missed) });
+        }
+        self.waiting.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn a_full_queue_says_what_was_missed() {
+        let (mut queue, mut stats) = (EventQueue::new(2), Stats::default());
+        let conflict = |n: u8| Event::Conflict {
+            name: "n".into(),
+            existing: ([127, 0, 0, 1], 1).into(),
+            other: ([127, 0, 0, n], 1).into(),
+        };
+        for n in 0..5 {
+            queue.push(&mut stats, || conflict(n));
+        }
+        assert_eq!(stats.events_dropped, 3);
+        let popped: Vec<_> = core::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(popped, [Event::Missed { count: 3 }, conflict(0), conflict(1)]);
+        queue.push(&mut stats, || conflict(9));
+        assert_eq!(queue.pop(), Some(conflict(9)));
+    }
+}

@@ -1,0 +1,129 @@
+//! Intents: what a member means to do, ordered by the member clock (serf-layer.md 6.2). They tell a leave from a failure.
+
+use alloc::collections::BTreeMap;
+
+use crate::cx::Cx;
+use crate::ids::{LamportTime, MemberId, Name};
+use crate::serf::Serf;
+use crate::serf::event::MemberEvent;
+use crate::serf::leave::Leaving;
+use crate::serf::member::Status;
+use crate::swim::Swim;
+use crate::time::Instant;
+use crate::wire::serf::{Join, Leave};
+
+/// What was said about somebody we do not know, remembered for a while: gossip has no order, and the member itself may
+/// come later.
+#[derive(Debug, Default)]
+pub(crate) struct RecentIntents {
+    by_name: BTreeMap<Name, RecentIntent>,
+}
+
+#[derive(Debug)]
+struct RecentIntent {
+    intent: Intent,
+    time: LamportTime,
+    heard: Instant,
+}
+
+/// To come, or to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Intent {
+    Join,
+    Leave,
+}
+
+impl RecentIntents {
+    /// What was last said about `name`.
+    pub(crate) fn about(&self, name: &[u8]) -> Option<(Intent, LamportTime)> {
+        self.by_name.get(name).map(|recent| (recent.intent, recent.time))
+    }
+
+    /// Remembers an intent, unless we know of one as late; whether it did.
+    fn upsert(&mut self, cx: &mut Cx<'_>, name: &[u8], intent: Intent, time: LamportTime, max: usize) -> bool {
+        let heard = cx.now;
+        if let Some(known) = self.by_name.get_mut(name) {
+            let newer = time > known.time;
+            if newer {
+                *known = RecentIntent { intent, time, heard };
+            }
+            return newer;
+        }
+        if self.by_name.len() >= max {
+            cx.stats.intents_over_limit += 1;
+            return false;
+        }
+        self.by_name.insert(name.into(), RecentIntent { intent, time, heard });
+        true
+    }
+
+    /// Forgets those heard longer ago than `timeout`.
+    pub(crate) fn expire(&mut self, now: Instant, timeout: core::time::Duration) {
+        self.by_name.retain(|_, recent| now - recent.heard <= timeout);
+    }
+}
+
+impl Serf {
+    /// Somebody means to leave, or is made to. Whether others should hear it from us.
+    pub(super) fn handle_leave_intent(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, leave: &Leave<'_>) -> bool {
+        self.clock.witness(leave.ltime);
+        let Some(id) = self.known(cx, leave.node) else {
+            let max = self.config.recent_intents_max;
+            return self.recent_intents.upsert(cx, leave.node, Intent::Leave, leave.ltime, max);
+        };
+        let record = self.records.get(id);
+        if leave.ltime <= record.status_time {
+            return false;
+        }
+        if id == self.local && self.leaving == Leaving::No {
+            // Somebody believes that we want to leave, perhaps from an earlier life of ours.
+            self.broadcast_join(cx, swim);
+            return false;
+        }
+        // Even when the status stays: two nodes would otherwise send each other's intents for ever.
+        self.records.set_status_time(id, leave.ltime);
+        match record.status {
+            Some(Status::Alive) => self.records.set_status(id, Status::Leaving),
+            Some(Status::Failed) => {
+                self.records.set_status(id, Status::Left);
+                self.tell(cx, swim, MemberEvent::Leave, id);
+            }
+            Some(Status::Leaving | Status::Left) | None => {}
+        }
+        true
+    }
+
+    /// Somebody means to be a member. Whether others should hear it from us.
+    ///
+    /// It calls off an intent to leave, but it does not revive the failed: that takes the member itself.
+    pub(super) fn handle_join_intent(&mut self, cx: &mut Cx<'_>, join: &Join<'_>) -> bool {
+        self.clock.witness(join.ltime);
+        let Some(id) = self.known(cx, join.node) else {
+            let max = self.config.recent_intents_max;
+            return self.recent_intents.upsert(cx, join.node, Intent::Join, join.ltime, max);
+        };
+        let record = self.records.get(id);
+        if join.ltime <= record.status_time {
+            return false;
+        }
+        self.records.set_status_time(id, join.ltime);
+        if record.status == Some(Status::Leaving) {
+            self.records.set_status(id, Status::Alive);
+        }
+        true
+    }
+
+    /// Tells everybody that we mean to be a member: after a join, or to call off a leave that is not ours.
+    pub(crate) fn broadcast_join(&mut self, cx: &mut Cx<'_>, swim: &mut Swim) {
+        let ltime = self.clock.time();
+        let name = cx.roster.slot(self.local).name.clone();
+        let join = Join { ltime, node: name.as_bytes() };
+        self.handle_join_intent(cx, &join);
+        let codec = self.codec;
+        self.queue_intent(cx, swim, None, |buf| codec.encode_serf_join(&join, buf));
+    }
+
+    fn known(&self, cx: &Cx<'_>, name: &[u8]) -> Option<MemberId> {
+        cx.roster.find(name).filter(|id| self.records.get(*id).status.is_some())
+    }
+}

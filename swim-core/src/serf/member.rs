@@ -1,0 +1,334 @@
+//! Members as Serf sees them: statuses outlive SWIM's states, because a failed member is remembered for a day.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cx::Cx;
+use crate::ids::{Incarnation, LamportTime, MemberId, Name};
+use crate::roster::{Holder, Roster, push_tight};
+use crate::serf::Serf;
+use crate::serf::event::{Event, MemberEvent};
+use crate::serf::intent::Intent;
+use crate::serf::tags::{self, Tags};
+use crate::swim::Swim;
+use crate::time::Instant;
+use crate::wire::message::{State, Versions};
+
+/// What Serf says of a member (Serf: `serf/serf.go`, MemberStatus).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Status {
+    /// There.
+    Alive = 1,
+    /// Has announced that it will leave.
+    Leaving = 2,
+    /// Has left, or was made to.
+    Left = 3,
+    /// Stopped answering.
+    Failed = 4,
+}
+
+impl Status {
+    /// Serf's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Leaving => "leaving",
+            Self::Left => "left",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A member as it was at one moment, on its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemberInfo {
+    /// Any bytes.
+    pub name: Name,
+    /// Where it is reached.
+    pub address: SocketAddr,
+    /// Serf's view.
+    pub status: Status,
+    /// SWIM's view; `None` once SWIM has forgotten it.
+    pub state: Option<State>,
+    /// Its own version number, [`Incarnation::NONE`] once SWIM has forgotten it.
+    pub incarnation: Incarnation,
+    /// Member clock of the last intent about it.
+    pub status_time: LamportTime,
+    /// Tags, encoded.
+    pub meta: Box<[u8]>,
+    /// What it understands.
+    pub versions: Versions,
+}
+
+impl MemberInfo {
+    /// Its tags, decoded.
+    pub fn tags(&self) -> Tags {
+        Tags::decode(&self.meta)
+    }
+
+    /// One of them.
+    pub fn tag(&self, key: &str) -> Option<alloc::borrow::Cow<'_, str>> {
+        tags::tag(&self.meta, key)
+    }
+}
+
+/// Serf's records by slot, and the lists of those that failed and those that left.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    records: Vec<Record>,
+    failed: Vec<MemberId>,
+    left: Vec<MemberId>,
+    len: usize,
+}
+
+/// What Serf knows of one member.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Record {
+    /// `None`: Serf does not know this slot.
+    pub(crate) status: Option<Status>,
+    /// Member clock of the last accepted intent.
+    pub(crate) status_time: LamportTime,
+    /// When it failed or left.
+    pub(crate) leave_time: Instant,
+    /// Index in `failed` or in `left`, by the status.
+    place: u32,
+}
+
+impl Records {
+    pub(crate) fn get(&self, id: MemberId) -> Record {
+        self.records.get(id.index()).copied().unwrap_or_default()
+    }
+
+    /// Takes in a member, or changes the status of one, and keeps the lists.
+    pub(crate) fn set_status(&mut self, id: MemberId, status: Status) {
+        while self.records.len() <= id.index() {
+            push_tight(&mut self.records, Record::default());
+        }
+        let before = self.records[id.index()].status;
+        if before == Some(status) {
+            return;
+        }
+        self.delist(id);
+        self.len += usize::from(before.is_none());
+        self.records[id.index()].status = Some(status);
+        if let Some(list) = list_mut(&mut self.failed, &mut self.left, status) {
+            self.records[id.index()].place = list.len() as u32;
+            list.push(id);
+        }
+    }
+
+    pub(crate) fn set_status_time(&mut self, id: MemberId, time: LamportTime) {
+        self.records[id.index()].status_time = time;
+    }
+
+    pub(crate) fn set_leave_time(&mut self, id: MemberId, time: Instant) {
+        self.records[id.index()].leave_time = time;
+    }
+
+    pub(crate) fn remove(&mut self, id: MemberId) {
+        if self.get(id).status.is_some() {
+            self.delist(id);
+            self.records[id.index()] = Record::default();
+            self.len -= 1;
+        }
+    }
+
+    /// Members in any status.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn failed(&self) -> &[MemberId] {
+        &self.failed
+    }
+
+    pub(crate) fn left(&self) -> &[MemberId] {
+        &self.left
+    }
+
+    /// Everybody, by slot.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (MemberId, Record)> {
+        let known = self.records.iter().enumerate().filter(|(_, record)| record.status.is_some());
+        known.map(|(index, record)| (MemberId(index as u32), *record))
+    }
+
+    fn delist(&mut self, id: MemberId) {
+        let Record { status: Some(status), place, .. } = self.records[id.index()] else { return };
+        if let Some(list) = list_mut(&mut self.failed, &mut self.left, status) {
+            list.swap_remove(place as usize);
+            if let Some(moved) = list.get(place as usize) {
+                self.records[moved.index()].place = place;
+            }
+        }
+    }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn check(&self) {
+        for (list, status) in [(&self.failed, Status::Failed), (&self.left, Status::Left)] {
+            for (place, id) in list.iter().enumerate() {
+                assert_eq!(self.get(*id).status, Some(status), "{id:?} is in the right list");
+                assert_eq!(self.get(*id).place as usize, place, "{id:?} knows its place");
+            }
+            assert_eq!(self.iter().filter(|(_, record)| record.status == Some(status)).count(), list.len());
+        }
+        assert_eq!(self.iter().count(), self.len);
+    }
+}
+
+fn list_mut<'a>(
+    failed: &'a mut Vec<MemberId>,
+    left: &'a mut Vec<MemberId>,
+    status: Status,
+) -> Option<&'a mut Vec<MemberId>> {
+    match status {
+        Status::Failed => Some(failed),
+        Status::Left => Some(left),
+        Status::Alive | Status::Leaving => None,
+    }
+}
+
+/// Membership changes, as Serf takes them (serf-layer.md 6.2).
+impl Serf {
+    pub(super) fn on_joined(&mut self, cx: &mut Cx<'_>, swim: &Swim, id: MemberId) {
+        let record = self.records.get(id);
+        match record.status {
+            None => {
+                cx.roster.hold(id, Holder::Serf);
+                self.records.set_status(id, Status::Alive);
+                if let Some((intent, time)) = self.recent_intents.about(cx.roster.slot(id).name.as_bytes()) {
+                    self.records.set_status_time(id, time);
+                    if intent == Intent::Leave {
+                        self.records.set_status(id, Status::Leaving);
+                    }
+                }
+            }
+            Some(status) => {
+                if status == Status::Failed && cx.now - record.leave_time < self.config.flap_timeout {
+                    cx.stats.member_flaps += 1;
+                }
+                self.records.set_status(id, Status::Alive);
+            }
+        }
+        cx.stats.member_joins += 1;
+        self.tell(cx, swim, MemberEvent::Join, id);
+    }
+
+    pub(super) fn on_updated(&mut self, cx: &mut Cx<'_>, swim: &Swim, id: MemberId) {
+        if self.records.get(id).status.is_some() {
+            cx.stats.member_updates += 1;
+            self.tell(cx, swim, MemberEvent::Update, id);
+        }
+    }
+
+    /// SWIM says dead or left; which of the two it is for Serf depends on whether the member had said it would leave.
+    pub(super) fn on_departed(&mut self, cx: &mut Cx<'_>, swim: &Swim, id: MemberId) {
+        let (status, event) = match self.records.get(id).status {
+            Some(Status::Leaving) => (Status::Left, MemberEvent::Leave),
+            Some(Status::Alive) => (Status::Failed, MemberEvent::Failed),
+            Some(Status::Left | Status::Failed) | None => return,
+        };
+        match status {
+            Status::Left => cx.stats.member_leaves += 1,
+            Status::Failed | Status::Alive | Status::Leaving => cx.stats.member_failures += 1,
+        }
+        self.records.set_status(id, status);
+        self.records.set_leave_time(id, cx.now);
+        self.tell(cx, swim, event, id);
+    }
+
+    pub(super) fn tell(&mut self, cx: &mut Cx<'_>, swim: &Swim, kind: MemberEvent, id: MemberId) {
+        let Self { events, records, .. } = self;
+        let Cx { stats, roster, .. } = cx;
+        events.push(stats, || {
+            let member = Member { id, roster, swim, records }.to_info();
+            Event::Member { kind, member }
+        });
+    }
+}
+
+/// A view of one member, as it is now. Costs nothing to make; decodes nothing until asked.
+#[derive(Clone, Copy)]
+pub struct Member<'a> {
+    pub(crate) id: MemberId,
+    pub(crate) roster: &'a Roster,
+    pub(crate) swim: &'a Swim,
+    pub(crate) records: &'a Records,
+}
+
+impl<'a> Member<'a> {
+    /// Its name: any bytes.
+    pub fn name(self) -> &'a Name {
+        &self.roster.slot(self.id).name
+    }
+
+    /// Where it is reached.
+    pub fn address(self) -> SocketAddr {
+        self.roster.address(self.id)
+    }
+
+    /// Serf's view of it.
+    pub fn status(self) -> Status {
+        self.records.get(self.id).status.unwrap_or(Status::Failed)
+    }
+
+    /// SWIM's view of it; `None` once SWIM has forgotten it.
+    pub fn state(self) -> Option<State> {
+        self.swim.state(self.id)
+    }
+
+    /// Its own version number; [`Incarnation::NONE`] once SWIM has forgotten it.
+    pub fn incarnation(self) -> Incarnation {
+        self.swim.incarnation(self.id)
+    }
+
+    /// Member clock of the last intent about it.
+    pub fn status_time(self) -> LamportTime {
+        self.records.get(self.id).status_time
+    }
+
+    /// Its tags, encoded.
+    pub fn meta(self) -> &'a [u8] {
+        &self.roster.slot(self.id).meta
+    }
+
+    /// Its tags, decoded. Allocates.
+    pub fn tags(self) -> Tags {
+        Tags::decode(self.meta())
+    }
+
+    /// What it understands; all zero if it never said.
+    pub fn versions(self) -> Versions {
+        self.roster.slot(self.id).versions
+    }
+
+    /// All of this, on its own. Allocates.
+    pub fn to_info(self) -> MemberInfo {
+        MemberInfo {
+            name: self.name().clone(),
+            address: self.address(),
+            status: self.status(),
+            state: self.state(),
+            incarnation: self.incarnation(),
+            status_time: self.status_time(),
+            meta: self.meta().into(),
+            versions: self.versions(),
+        }
+    }
+}
+
+impl fmt::Debug for Member<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.name(), self.address(), self.status())
+    }
+}

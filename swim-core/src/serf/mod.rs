@@ -1,0 +1,172 @@
+//! What Serf adds to membership: statuses that outlive SWIM's states, intents ordered by Lamport clocks, tags.
+//!
+//! Start with `member.rs`, the statuses and how membership changes move them, and `intent.rs`, the messages that say what
+//! a member means to do. `lamport.rs` orders these. `leave.rs` is the local node's goodbye, `push_pull.rs` what rides on
+//! full state exchanges, `reap.rs` the forgetting. `event.rs` is what applications see, `tags.rs` what they say.
+
+pub mod config;
+pub mod event;
+mod intent;
+mod lamport;
+mod leave;
+pub mod member;
+mod push_pull;
+mod reap;
+pub mod tags;
+
+use alloc::vec::Vec;
+
+use crate::cx::Cx;
+use crate::ids::{LamportTime, MemberId};
+use crate::serf::config::Config;
+use crate::serf::event::{Event, EventQueue};
+use crate::serf::intent::RecentIntents;
+use crate::serf::lamport::LamportClock;
+use crate::serf::leave::Leaving;
+use crate::serf::member::Records;
+use crate::serf::tags::Tags;
+use crate::swim::broadcast::{BroadcastQueue, Notify, retransmit_limit};
+use crate::swim::{Change, Swim};
+use crate::wire::codec::{Codec, MessageError};
+use crate::wire::serf::SerfMessage;
+
+/// Serf's state of one node.
+#[derive(Debug)]
+pub(crate) struct Serf {
+    config: Config,
+    codec: Codec,
+    retransmit_mult: u32,
+    local: MemberId,
+    tags: Tags,
+    clock: LamportClock,
+    event_clock: LamportClock,
+    query_clock: LamportClock,
+    records: Records,
+    recent_intents: RecentIntents,
+    intents: BroadcastQueue,
+    leaving: Leaving,
+    events: EventQueue,
+}
+
+impl Serf {
+    pub(crate) fn new(cx: &mut Cx<'_>, config: Config, codec: Codec, tags: Tags, swim: &Swim) -> Self {
+        let serf = Self {
+            codec,
+            retransmit_mult: swim.config().retransmit_mult,
+            local: swim.local(),
+            tags,
+            clock: LamportClock::started(),
+            event_clock: LamportClock::started(),
+            query_clock: LamportClock::started(),
+            records: Records::default(),
+            recent_intents: RecentIntents::default(),
+            intents: BroadcastQueue::default(),
+            leaving: Leaving::No,
+            events: EventQueue::new(config.event_queue_max),
+            config,
+        };
+        serf.arm_reaper(cx);
+        serf
+    }
+
+    /// A message of Serf that came by gossip.
+    pub(crate) fn handle_message(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, bytes: &[u8]) {
+        cx.stats.serf_messages_received += 1;
+        let rebroadcast = match self.codec.decode_serf(bytes) {
+            Ok(SerfMessage::Leave(leave)) => self.handle_leave_intent(cx, swim, &leave),
+            Ok(SerfMessage::Join(join)) => self.handle_join_intent(cx, &join),
+            // Only full state exchanges carry this one.
+            Ok(SerfMessage::PushPull(_)) | Err(MessageError::UnknownKind(_)) => {
+                cx.stats.serf_messages_unknown += 1;
+                false
+            }
+            Err(_) => {
+                cx.stats.messages_malformed += 1;
+                false
+            }
+        };
+        if rebroadcast {
+            // As it came: fields that we do not know must reach those that do.
+            self.queue_intent(cx, swim, None, |buf| buf.extend_from_slice(bytes));
+        }
+    }
+
+    pub(crate) fn handle_change(&mut self, cx: &mut Cx<'_>, swim: &Swim, change: Change) {
+        match change {
+            Change::Joined(id) => self.on_joined(cx, swim, id),
+            Change::Updated(id) => self.on_updated(cx, swim, id),
+            Change::Departed(id) => self.on_departed(cx, swim, id),
+            Change::Conflict(id, other) => {
+                let (name, existing) = (cx.roster.slot(id).name.clone(), cx.roster.address(id));
+                self.events.push(cx.stats, || Event::Conflict { name, existing, other });
+            }
+        }
+    }
+
+    /// Adds broadcasts to a packet, as many as fit. Each costs the kind byte of a user message more.
+    pub(crate) fn fill(&mut self, cx_stats: &mut crate::stats::Stats, room: usize, push: impl FnMut(&[u8]) -> usize) {
+        let limit = retransmit_limit(self.retransmit_mult, self.records.len());
+        let mut push = push;
+        self.intents.fill(limit, room, |body| {
+            cx_stats.serf_messages_sent += 1;
+            push(body)
+        });
+    }
+
+    pub(crate) fn has_broadcasts(&self) -> bool {
+        !self.intents.is_empty()
+    }
+
+    pub(crate) fn poll_finished(&mut self) -> Option<Notify> {
+        self.intents.poll_finished()
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop()
+    }
+
+    /// Reports something that is not Serf's own.
+    pub(crate) fn report(&mut self, stats: &mut crate::stats::Stats, event: impl FnOnce() -> Event) {
+        self.events.push(stats, event);
+    }
+
+    /// Takes new tags, which fit, and tells everybody. Whether anybody is there to hear it.
+    pub(crate) fn set_tags(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, tags: Tags) -> bool {
+        let meta = tags.encode(self.config.protocol);
+        self.tags = tags;
+        swim.update_meta(cx, meta)
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn tags(&self) -> &Tags {
+        &self.tags
+    }
+
+    pub(crate) fn records(&self) -> &Records {
+        &self.records
+    }
+
+    pub(crate) fn times(&self) -> (LamportTime, LamportTime, LamportTime) {
+        (self.clock.time(), self.event_clock.time(), self.query_clock.time())
+    }
+
+    pub(crate) fn queue_len(&self) -> usize {
+        self.intents.len()
+    }
+
+    /// Queues a message for gossip; past the queue's bound, those sent most often are dropped.
+    fn queue_intent(
+        &mut self,
+        cx: &mut Cx<'_>,
+        swim: &mut Swim,
+        notify: Option<Notify>,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.intents.insert(None, notify, encode);
+        cx.stats.broadcasts_over_limit += self.intents.prune(self.config.queue_depth_max) as u64;
+        swim.arm_gossip(cx);
+    }
+}

@@ -1,0 +1,84 @@
+//! What Serf adds to a full state exchange: clocks, the times of the last intents, who has left (serf-layer.md 8).
+
+use alloc::vec::Vec;
+use core::iter;
+
+use crate::cx::Cx;
+use crate::ids::LamportTime;
+use crate::roster::Roster;
+use crate::serf::Serf;
+use crate::swim::Swim;
+use crate::wire::serf::{Clocks, Join, Leave, SerfMessage};
+
+impl Serf {
+    /// Appends our state.
+    pub(crate) fn encode_state(&self, roster: &Roster, out: &mut Vec<u8>) {
+        let (member, event, query) = self.times();
+        let statuses = Counted {
+            len: self.records.len(),
+            iter: self.records.iter().map(|(id, record)| (roster.slot(id).name.as_bytes(), record.status_time)),
+        };
+        let left = self.records.left().iter().map(|id| roster.slot(*id).name.as_bytes());
+        // No user events are remembered: every slot of the ring is empty.
+        let events = iter::repeat_n(None::<(LamportTime, iter::Empty<_>)>, EVENT_SLOTS);
+        self.codec.encode_serf_push_pull(&Clocks { member, event, query }, statuses, left, events, out);
+    }
+
+    /// Takes in the state of another node. Nothing of it is passed on: whoever is new gets it the same way.
+    pub(crate) fn merge(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, bytes: &[u8]) {
+        let Ok(SerfMessage::PushPull(state)) = self.codec.decode_serf(bytes) else {
+            cx.stats.messages_malformed += 1;
+            return;
+        };
+        let clocks = [&mut self.clock, &mut self.event_clock, &mut self.query_clock];
+        for (clock, time) in clocks.into_iter().zip([state.clocks.member, state.clocks.event, state.clocks.query]) {
+            if let Some(before) = time.0.checked_sub(1) {
+                clock.witness(LamportTime(before));
+            }
+        }
+        // The leavers' times are among the statuses; sorted, so that this is not a search per member.
+        let mut left: Vec<(&[u8], LamportTime)> = state.left.clone().map(|name| (name, LamportTime(0))).collect();
+        left.sort_unstable_by_key(|(name, _)| *name);
+        left.dedup_by_key(|(name, _)| *name);
+        for (name, time) in state.statuses.clone() {
+            if let Ok(index) = left.binary_search_by_key(&name, |(name, _)| *name) {
+                left[index].1 = time;
+            }
+        }
+        for (node, time) in &left {
+            // One later than what is known: a leave that everybody has accepted already must win here, too.
+            let ltime = LamportTime(time.0.saturating_add(1));
+            self.handle_leave_intent(cx, swim, &Leave { ltime, node, prune: false });
+        }
+        for (node, ltime) in state.statuses {
+            if left.binary_search_by_key(&node, |(name, _)| *name).is_err() {
+                self.handle_join_intent(cx, &Join { ltime, node });
+            }
+        }
+    }
+}
+
+/// An iterator whose length is known from elsewhere.
+struct Counted<I> {
+    len: usize,
+    iter: I,
+}
+
+impl<I: Iterator> Iterator for Counted<I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        let item = self.iter.next();
+        self.len -= usize::from(item.is_some());
+        item
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len, Some(self.len))
+    }
+}
+
+impl<I: Iterator> ExactSizeIterator for Counted<I> {}
+
+/// Slots of Serf's ring of recent user events (Serf: EventBuffer).
+const EVENT_SLOTS: usize = 512;

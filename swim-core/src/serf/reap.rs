@@ -1,0 +1,49 @@
+//! Forgetting: members that failed or left long ago, and intents about members that never came (serf-layer.md 6.3).
+
+use core::time::Duration;
+
+use crate::cx::Cx;
+use crate::ids::MemberId;
+use crate::roster::Holder;
+use crate::serf::Serf;
+use crate::serf::event::MemberEvent;
+use crate::swim::Swim;
+use crate::timers::Timer;
+
+impl Serf {
+    pub(super) fn arm_reaper(&self, cx: &mut Cx<'_>) {
+        if !self.config.reap_interval.is_zero() {
+            cx.timers.arm(Timer::Reap, cx.now + self.config.reap_interval);
+        }
+    }
+
+    pub(crate) fn on_reap(&mut self, cx: &mut Cx<'_>, swim: &Swim) {
+        self.arm_reaper(cx);
+        for (failed, timeout) in [(true, self.config.reconnect_timeout), (false, self.config.tombstone_timeout)] {
+            let mut index = 0;
+            while let Some(id) = self.departed(failed, index) {
+                if self.outlived(cx, id, timeout) {
+                    self.erase(cx, swim, id);
+                } else {
+                    index += 1;
+                }
+            }
+        }
+        self.recent_intents.expire(cx.now, self.config.recent_intent_timeout);
+    }
+
+    fn departed(&self, failed: bool, index: usize) -> Option<MemberId> {
+        let list = if failed { self.records.failed() } else { self.records.left() };
+        list.get(index).copied()
+    }
+
+    fn outlived(&self, cx: &Cx<'_>, id: MemberId, timeout: Duration) -> bool {
+        id != self.local && cx.now - self.records.get(id).leave_time > timeout
+    }
+
+    fn erase(&mut self, cx: &mut Cx<'_>, swim: &Swim, id: MemberId) {
+        self.tell(cx, swim, MemberEvent::Reap, id);
+        self.records.remove(id);
+        cx.roster.release(id, Holder::Serf);
+    }
+}

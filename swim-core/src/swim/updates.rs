@@ -1,0 +1,334 @@
+//! What a node does with claims about members: alive, suspect, dead (SWIM §4.2; swim-state.md 3).
+//!
+//! Which of two claims wins is `precedence.rs`; here is everything around it: addresses, the local member, timers,
+//! relaying and events. Every claim that changes something is queued for gossip with its fields as received.
+
+use core::net::{IpAddr, SocketAddr};
+
+use crate::cx::Cx;
+use crate::ids::{Incarnation, MemberId};
+use crate::swim::admission::Candidate;
+use crate::swim::precedence::supersede;
+use crate::swim::{Change, Notify, Swim};
+use crate::timers::Timer;
+use crate::wire::message::{Accusation, Alive, State};
+
+/// Where a claim was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// In a datagram from this address.
+    Datagram(SocketAddr),
+    /// In a full state exchange.
+    Exchange,
+}
+
+impl Swim {
+    /// Somebody says that a member is there (swim-state.md 3.2).
+    pub(crate) fn handle_alive(&mut self, cx: &mut Cx<'_>, mut alive: Alive<'_>, origin: Origin) {
+        if alive.port == 0 {
+            alive.port = self.advertise.port();
+        }
+        let Some(ip) = alive.ip else {
+            cx.stats.refused_addresses += 1;
+            return;
+        };
+        if alive.versions.is_some_and(|versions| {
+            let range = versions.protocol;
+            range.min == 0 || range.max == 0 || range.min > range.max
+        }) {
+            cx.stats.refused_versions += 1;
+            return;
+        }
+        if let Origin::Datagram(from) = origin
+            && !(self.config.allows(from.ip()) && self.config.allows(ip))
+        {
+            cx.stats.refused_addresses += 1;
+            return;
+        }
+        match cx.roster.find(alive.node).filter(|id| self.table.state(*id).is_some()) {
+            Some(id) if id == self.local => self.handle_own_alive(cx, ip, &alive),
+            Some(id) => self.handle_known_alive(cx, id, ip, &alive, origin),
+            None => self.handle_new_alive(cx, ip, &alive),
+        }
+    }
+
+    fn handle_own_alive(&mut self, cx: &mut Cx<'_>, ip: IpAddr, alive: &Alive<'_>) {
+        if self.left {
+            return;
+        }
+        let slot = cx.roster.slot(self.local);
+        let claimed = SocketAddr::new(ip.to_canonical(), alive.port);
+        if claimed != self.advertise_canonical() {
+            cx.stats.conflicts += 1;
+            self.changes.push_back(Change::Conflict(self.local, claimed));
+            return;
+        }
+        let own = self.incarnation(self.local);
+        let same = *slot.meta == *alive.meta.as_deref().unwrap_or_default()
+            && alive.versions.is_some_and(|versions| {
+                (versions.protocol, versions.application) == (slot.versions.protocol, slot.versions.application)
+            });
+        if alive.incarnation > own || (alive.incarnation == own && !same) {
+            self.refute(cx, alive.incarnation);
+        }
+    }
+
+    fn handle_new_alive(&mut self, cx: &mut Cx<'_>, ip: IpAddr, alive: &Alive<'_>) {
+        if !self.config.allows(ip) {
+            cx.stats.refused_addresses += 1;
+            return;
+        }
+        if alive.incarnation == Incarnation::NONE {
+            cx.stats.refused_incarnations += 1;
+            return;
+        }
+        if self.table.len() >= self.config.members_max {
+            cx.stats.members_over_limit += 1;
+            return;
+        }
+        if let Some(admission) = self.admission {
+            let candidate = Candidate {
+                name: alive.node,
+                address: SocketAddr::new(ip.to_canonical(), alive.port),
+                meta: alive.meta.as_deref().unwrap_or_default(),
+                versions: alive.versions,
+                joining: false,
+            };
+            if (admission.admit)(&candidate).is_err() {
+                cx.stats.refused_admissions += 1;
+                return;
+            }
+        }
+        // Serf may still remember somebody of that name: then it is the same member, in the same slot.
+        let id = match cx.roster.find(alive.node) {
+            Some(id) => {
+                cx.roster.hold(id, crate::roster::Holder::Swim);
+                id
+            }
+            None => cx.roster.admit(alive.node),
+        };
+        cx.roster.slot_mut(id).versions = alive.versions.unwrap_or_default();
+        self.table.insert(id, alive.incarnation, cx.now, cx.targets);
+        self.adopt(cx, id, ip, alive);
+        self.changes.push_back(Change::Joined(id));
+    }
+
+    fn handle_known_alive(&mut self, cx: &mut Cx<'_>, id: MemberId, ip: IpAddr, alive: &Alive<'_>, origin: Origin) {
+        let record = *self.table.record(id);
+        let have = (record.state.unwrap_or(State::Dead), record.incarnation);
+        let claimed = SocketAddr::new(ip.to_canonical(), alive.port);
+        let moved = claimed != cx.roster.address(id);
+        if moved {
+            if !self.config.allows(ip) {
+                cx.stats.refused_addresses += 1;
+                return;
+            }
+            let reclaim = self.config.dead_node_reclaim_time;
+            let free = match have.0 {
+                State::Alive | State::Suspect => false,
+                State::Dead => !reclaim.is_zero() && cx.now - record.since > reclaim,
+                State::Left => true,
+            };
+            if !free {
+                cx.stats.conflicts += 1;
+                self.changes.push_back(Change::Conflict(id, claimed));
+                return;
+            }
+        } else if supersede(have, (State::Alive, alive.incarnation)).is_none() {
+            self.accuse_again(cx, id, have, claimed, origin);
+            return;
+        }
+        self.end_suspicion(cx, id);
+        let slot = cx.roster.slot_mut(id);
+        let updated = *slot.meta != *alive.meta.as_deref().unwrap_or_default();
+        if let Some(versions) = alive.versions {
+            slot.versions = versions;
+        }
+        self.table.set(id, State::Alive, alive.incarnation, cx.now, cx.targets);
+        self.adopt(cx, id, ip, alive);
+        match have.0 {
+            State::Dead | State::Left => self.changes.push_back(Change::Joined(id)),
+            State::Alive | State::Suspect if updated => self.changes.push_back(Change::Updated(id)),
+            State::Suspect => cx.stats.suspicions_refuted += 1,
+            State::Alive => {}
+        }
+    }
+
+    /// Stores what a member says of itself, and passes it on.
+    fn adopt(&mut self, cx: &mut Cx<'_>, id: MemberId, ip: IpAddr, alive: &Alive<'_>) {
+        let slot = cx.roster.slot_mut(id);
+        let meta = alive.meta.as_deref().unwrap_or_default();
+        if *slot.meta != *meta {
+            slot.meta = meta.into();
+        }
+        (slot.ip, slot.port) = (Some(ip), alive.port);
+        let codec = self.codec;
+        self.broadcasts.insert(Some(id), None, |buf| codec.encode_alive(alive, buf));
+        self.arm_gossip(cx);
+    }
+
+    /// A member that restarted announces itself with a number that we hold it dead or suspect beyond: nobody would
+    /// tell it, and it would stay dead until the next full exchange (memberlist issue 311). So it is accused once more,
+    /// and can refute. Only on its own word, and not while the accusation is being spread anyway.
+    fn accuse_again(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: MemberId,
+        (state, incarnation): (State, Incarnation),
+        claimed: SocketAddr,
+        origin: Origin,
+    ) {
+        if origin != Origin::Datagram(claimed) || self.broadcasts.has(id) {
+            return;
+        }
+        let node = cx.roster.slot(id).name.as_bytes();
+        let from = cx.roster.slot(self.local).name.as_bytes();
+        let accusation = Accusation { incarnation, node, from };
+        let codec = self.codec;
+        match state {
+            State::Suspect => self.broadcasts.insert(Some(id), None, |buf| codec.encode_suspect(&accusation, buf)),
+            State::Dead => self.broadcasts.insert(Some(id), None, |buf| codec.encode_dead(&accusation, buf)),
+            State::Alive | State::Left => return,
+        }
+        self.arm_gossip(cx);
+    }
+
+    /// Somebody accuses a member (swim-state.md 3.3).
+    pub(crate) fn handle_suspect(&mut self, cx: &mut Cx<'_>, accusation: &Accusation<'_>) {
+        let Some(id) = self.accused(cx, accusation) else { return };
+        if self.suspicions.is_running(id) {
+            if let Some(deadline) = self.suspicions.confirm(id, accusation.from) {
+                cx.stats.suspicions_confirmed += 1;
+                // Due now at the earliest; it fires in this very round of timers.
+                cx.timers.arm(Timer::Suspicion(id), deadline.max(cx.now));
+                self.spread_suspicion(cx, id, accusation);
+            }
+            return;
+        }
+        let record = self.table.record(id);
+        let Some(state) = record.state else { return };
+        if supersede((state, record.incarnation), (State::Suspect, accusation.incarnation)).is_none() {
+            return;
+        }
+        if id == self.local {
+            self.refute(cx, accusation.incarnation);
+            return;
+        }
+        self.table.set(id, State::Suspect, accusation.incarnation, cx.now, cx.targets);
+        let members = self.table.len();
+        let deadline = self.suspicions.start(cx.now, id, accusation.from, &self.config, members);
+        cx.timers.arm(Timer::Suspicion(id), deadline);
+        cx.stats.suspicions += 1;
+        self.spread_suspicion(cx, id, accusation);
+    }
+
+    fn spread_suspicion(&mut self, cx: &mut Cx<'_>, id: MemberId, accusation: &Accusation<'_>) {
+        let codec = self.codec;
+        self.broadcasts.insert(Some(id), None, |buf| codec.encode_suspect(accusation, buf));
+        self.arm_gossip(cx);
+    }
+
+    /// Somebody declares a member dead, or a member says goodbye (swim-state.md 3.4).
+    pub(crate) fn handle_dead(&mut self, cx: &mut Cx<'_>, accusation: &Accusation<'_>) {
+        let Some(id) = self.accused(cx, accusation) else { return };
+        let record = self.table.record(id);
+        let Some(state) = record.state else { return };
+        let told = if accusation.from == accusation.node { State::Left } else { State::Dead };
+        if supersede((state, record.incarnation), (told, accusation.incarnation)).is_none() {
+            return;
+        }
+        if id == self.local && !self.left {
+            self.refute(cx, accusation.incarnation);
+            return;
+        }
+        self.depart(cx, id, told, accusation.incarnation, Some(accusation));
+    }
+
+    /// A suspicion was not refuted in time (swim-state.md 6.3).
+    pub(crate) fn on_suspicion_timeout(&mut self, cx: &mut Cx<'_>, id: MemberId) {
+        if !self.suspicions.end(id) || self.table.state(id) != Some(State::Suspect) {
+            return;
+        }
+        cx.stats.deaths_declared += 1;
+        self.depart(cx, id, State::Dead, self.incarnation(id), None);
+    }
+
+    /// A member becomes dead or left. `told` is the message that said so, passed on as it came; without one the local
+    /// member is the one who says it.
+    pub(super) fn depart(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: MemberId,
+        state: State,
+        incarnation: Incarnation,
+        told: Option<&Accusation<'_>>,
+    ) {
+        self.end_suspicion(cx, id);
+        self.table.set(id, state, incarnation, cx.now, cx.targets);
+        let own = Accusation {
+            incarnation,
+            node: cx.roster.slot(id).name.as_bytes(),
+            from: cx.roster.slot(self.local).name.as_bytes(),
+        };
+        let notify = (id == self.local).then_some(Notify::Leave);
+        let codec = self.codec;
+        self.broadcasts.insert(Some(id), notify, |buf| codec.encode_dead(told.unwrap_or(&own), buf));
+        self.changes.push_back(Change::Departed(id));
+        self.arm_gossip(cx);
+    }
+
+    /// Whom an accusation is about, if we know the member and the accusation is not older than what we know.
+    fn accused(&self, cx: &mut Cx<'_>, accusation: &Accusation<'_>) -> Option<MemberId> {
+        let id = cx.roster.find(accusation.node)?;
+        let record = self.table.record(id);
+        record.state?;
+        if accusation.incarnation < record.incarnation {
+            return None;
+        }
+        if id == self.local && accusation.incarnation == Incarnation::MAX {
+            // Nothing is above it to refute with; taking it seriously would evict us for good.
+            cx.stats.refused_incarnations += 1;
+            return None;
+        }
+        Some(id)
+    }
+
+    /// Contradicts a claim about ourselves, with a number beyond it (SWIM §4.2; swim-state.md 3.5).
+    fn refute(&mut self, cx: &mut Cx<'_>, accused: Incarnation) {
+        if accused == Incarnation::MAX {
+            cx.stats.refused_incarnations += 1;
+            return;
+        }
+        // Skip past the accuser's number, not past ours: a restarted member begins at one and would otherwise need a
+        // refutation per lost incarnation.
+        let incarnation = self.incarnation(self.local).max(accused).next();
+        cx.stats.refutations += 1;
+        self.awareness.apply(1);
+        self.announce(cx, incarnation, None);
+    }
+
+    fn end_suspicion(&mut self, cx: &mut Cx<'_>, id: MemberId) {
+        if self.suspicions.end(id) {
+            cx.timers.disarm(Timer::Suspicion(id));
+        }
+    }
+
+    fn advertise_canonical(&self) -> SocketAddr {
+        SocketAddr::new(self.advertise.ip().to_canonical(), self.advertise.port())
+    }
+
+    /// Checked after each step of a test: timers, suspicions and the table agree.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn check(&self, timers: &crate::timers::Timers) {
+        self.table.check();
+        let mut suspects = 0;
+        for id in self.table.iter() {
+            if self.table.state(id) == Some(State::Suspect) {
+                suspects += 1;
+                assert!(self.suspicions.is_running(id), "every suspect has its suspicion");
+                assert!(timers.deadline(Timer::Suspicion(id)).is_some(), "every suspicion has its timer");
+            }
+        }
+        assert_eq!(self.suspicions.len(), suspects, "every suspicion has its suspect");
+    }
+}
