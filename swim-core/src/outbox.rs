@@ -89,11 +89,6 @@ impl Outbox {
     pub(crate) fn has_gossip(&self) -> bool {
         self.gossip > 0
     }
-
-    #[cfg(test)]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Outgoing> {
-        self.queue.iter()
-    }
 }
 
 /// Datagrams that may wait before further answers are refused: more than a socket buffer's worth of pings.

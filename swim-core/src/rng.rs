@@ -16,9 +16,9 @@ pub(crate) enum Stream {
     /// When periodic things start.
     Jitter = 2,
     /// Nonces of datagrams.
-    DatagramNonces = 3,
+    PacketNonces = 3,
     /// Nonces of stream frames.
-    StreamNonces = 4,
+    FrameNonces = 4,
     /// Keys of hash tables. These change look-up cost only, never an output.
     Hashing = 5,
 }

@@ -52,7 +52,7 @@ impl AddAssign<Duration> for Instant {
     }
 }
 
-impl Sub<Instant> for Instant {
+impl Sub for Instant {
     type Output = Duration;
 
     /// Saturating, like [`Instant::saturating_duration_since`].

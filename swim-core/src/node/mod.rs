@@ -11,6 +11,8 @@ pub mod config;
 pub mod input;
 mod rejected;
 mod streams;
+#[cfg(test)]
+mod tests;
 pub mod trace;
 
 mod transmit;
@@ -154,8 +156,8 @@ impl Node {
             roster,
             targets,
             jitter,
-            datagram_nonces: Rng::new(seed, Stream::DatagramNonces),
-            stream_nonces: Rng::new(seed, Stream::StreamNonces),
+            datagram_nonces: Rng::new(seed, Stream::PacketNonces),
+            stream_nonces: Rng::new(seed, Stream::FrameNonces),
         };
         core.settle(now);
         Ok(Self { config, envelope, core })

@@ -504,7 +504,7 @@ impl Running {
 
 const MAGIC: &[u8; 8] = b"swimtrc1";
 const VERSION: u16 = 1;
-const CHECKPOINT_EVERY: u32 = 256;
+const CHECKPOINT_EVERY: u32 = 64;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// Appends a length and `value`.

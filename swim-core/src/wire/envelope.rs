@@ -611,7 +611,7 @@ mod tests {
     use crate::rng::{Rng, Stream};
 
     fn rng() -> Rng {
-        Rng::new([3; 32], Stream::DatagramNonces)
+        Rng::new([3; 32], Stream::PacketNonces)
     }
 
     fn envelope(config: Config) -> Envelope {

@@ -473,7 +473,7 @@ mod tests {
     use crate::rng::{Rng, Stream};
 
     fn rng() -> Rng {
-        Rng::new([3; 32], Stream::StreamNonces)
+        Rng::new([3; 32], Stream::FrameNonces)
     }
 
     fn envelope(config: Config, key_len: usize) -> Envelope {

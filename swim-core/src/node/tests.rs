@@ -1,0 +1,379 @@
+//! Whole nodes talking to each other over a perfect network. What needs faults and many members is in `swim-sim`.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::*;
+use crate::ids::Name;
+use crate::node::input::{CommandError, ExchangeError, StreamFailure};
+use crate::node::trace::{Replay, ReplayError, Traced};
+use crate::serf::event::MemberEvent;
+use crate::serf::member::Status;
+use crate::wire;
+use crate::wire::codec::Codec;
+use crate::wire::keyring::{Key, Keyring};
+use crate::wire::message::State;
+
+type TestNode = Traced<Vec<u8>>;
+
+/// Nodes by address; datagrams arrive at once, streams too.
+struct Net {
+    now: Instant,
+    nodes: BTreeMap<SocketAddr, TestNode>,
+    /// Both ends of each stream.
+    streams: BTreeMap<(SocketAddr, StreamId), (SocketAddr, StreamId)>,
+    sent: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
+}
+
+fn address(n: u8) -> SocketAddr {
+    ([127, 0, 0, n], 7946).into()
+}
+
+fn config(n: u8, wire: wire::Config) -> Config {
+    Config { wire, ..Config::local(alloc::format!("n{n}").as_str(), address(n)) }
+}
+
+impl Net {
+    fn new(configs: impl IntoIterator<Item = Config>) -> Self {
+        let nodes = configs.into_iter().enumerate().map(|(n, config)| {
+            let address = config.advertise;
+            let mut seed = [0; 32];
+            seed[0] = n as u8 + 1;
+            (address, TestNode::new(config, seed, Instant::ZERO, Vec::new()).unwrap())
+        });
+        Self { now: Instant::ZERO, nodes: nodes.collect(), streams: BTreeMap::new(), sent: Vec::new() }
+    }
+
+    fn of(count: u8, wire: &wire::Config) -> Self {
+        Self::new((1..=count).map(|n| config(n, wire.clone())))
+    }
+
+    fn node(&mut self, n: u8) -> &mut TestNode {
+        self.nodes.get_mut(&address(n)).unwrap()
+    }
+
+    /// Delivers everything until all is quiet at this moment.
+    fn settle(&mut self) {
+        let (now, mut buf) = (self.now, Vec::new());
+        loop {
+            let mut quiet = true;
+            let addresses: Vec<_> = self.nodes.keys().copied().collect();
+            for from in addresses {
+                while let Some(transmit) = self.nodes.get_mut(&from).unwrap().poll_transmit(now, &mut buf) {
+                    quiet = false;
+                    self.sent.push((from, transmit.destination, buf.clone()));
+                    if let Some(node) = self.nodes.get_mut(&transmit.destination) {
+                        node.handle_datagram(now, from, &mut buf).ok();
+                    }
+                }
+                while let Some(action) = self.nodes.get_mut(&from).unwrap().poll_stream() {
+                    quiet = false;
+                    self.stream(from, action);
+                }
+                self.nodes[&from].node().check();
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    fn stream(&mut self, from: SocketAddr, action: StreamAction) {
+        let now = self.now;
+        match action {
+            StreamAction::Open { id, peer } => {
+                let accepted = self.nodes.get_mut(&peer).and_then(|node| node.accept_stream(now, from));
+                let input = match accepted {
+                    Some(other) => {
+                        self.streams.insert((from, id), (peer, other));
+                        self.streams.insert((peer, other), (from, id));
+                        StreamInput::Opened
+                    }
+                    None => StreamInput::Failed(StreamFailure::Refused),
+                };
+                self.nodes.get_mut(&from).unwrap().handle_stream(now, id, input);
+            }
+            StreamAction::Send { id, data } => {
+                let (peer, other) = self.streams[&(from, id)];
+                for chunk in data.chunks(100) {
+                    self.nodes.get_mut(&peer).unwrap().handle_stream(now, other, StreamInput::Data(chunk));
+                }
+                self.nodes.get_mut(&from).unwrap().handle_stream(now, id, StreamInput::Sent);
+            }
+            StreamAction::Finish { id } | StreamAction::Abort { id } => {
+                if let Some((peer, other)) = self.streams.remove(&(from, id)) {
+                    self.nodes.get_mut(&peer).unwrap().handle_stream(now, other, StreamInput::Finished);
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.settle();
+        while let Some(due) = self.nodes.values().filter_map(Traced::poll_timeout).min().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            let now = self.now;
+            for node in self.nodes.values_mut() {
+                node.handle_timeout(now);
+            }
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    fn join(&mut self, n: u8, seed: u8) -> Vec<Reply> {
+        let now = self.now;
+        let id = self.node(n).join(now, &[address(seed)], false);
+        self.settle();
+        self.replies(n, id)
+    }
+
+    fn replies(&mut self, n: u8, id: CommandId) -> Vec<Reply> {
+        let node = self.node(n);
+        core::iter::from_fn(|| node.poll_reply()).filter(|(of, _)| *of == id).map(|(_, reply)| reply).collect()
+    }
+
+    fn events(&mut self, n: u8) -> Vec<(MemberEvent, Name)> {
+        let node = self.node(n);
+        let events = core::iter::from_fn(|| node.poll_event());
+        events
+            .filter_map(|event| match event {
+                Event::Member { kind, member } => Some((kind, member.name)),
+                Event::Conflict { .. } | Event::Rejected { .. } | Event::Missed { .. } => None,
+            })
+            .collect()
+    }
+
+    fn status(&self, at: u8, of: u8) -> Option<Status> {
+        let name = alloc::format!("n{of}");
+        self.nodes[&address(at)].node().member(name.as_bytes()).map(Member::status)
+    }
+}
+
+fn wires() -> Vec<wire::Config> {
+    let mut wires = Vec::new();
+    for plain in [wire::Config::native(), wire::Config::serf()] {
+        let mut sealed = plain.clone();
+        sealed.keyring.add(Key::new(&[7; 32]).unwrap()).unwrap();
+        sealed.label = "blue".into();
+        wires.extend([wire::Config { compression: false, ..plain.clone() }, plain, sealed]);
+    }
+    wires
+}
+
+/// Joined members see each other, on either wire format, sealed or not.
+#[test]
+fn three_join_and_see_each_other() {
+    for wire in wires() {
+        let mut net = Net::of(3, &wire);
+        assert_eq!(net.join(1, 2), [Reply::SeedReached(address(2)), Reply::Done(Ok(()))]);
+        assert_eq!(net.join(3, 2), [Reply::SeedReached(address(2)), Reply::Done(Ok(()))]);
+        net.run(Duration::from_secs(2));
+        for at in 1..=3 {
+            for of in 1..=3 {
+                assert_eq!(net.status(at, of), Some(Status::Alive), "{of} at {at} with {:?}", wire.codec);
+            }
+        }
+        let stats = net.node(1).node().stats();
+        assert_eq!((stats.datagrams_malformed, stats.messages_malformed, stats.messages_unknown), (0, 0, 0));
+        assert!(stats.probes_acked_directly > 0);
+    }
+}
+
+/// A minute of quiet: nobody is suspected, and without news there is no gossip.
+#[test]
+fn quiet_members_only_probe() {
+    let mut net = Net::of(3, &wire::Config::native());
+    net.join(1, 2);
+    net.join(3, 2);
+    net.run(Duration::from_secs(30));
+    let before: Vec<Stats> = (1..=3).map(|n| net.node(n).node().stats().clone()).collect();
+    net.run(Duration::from_secs(60));
+    for (n, before) in (1..=3).zip(before) {
+        let after = net.node(n).node().stats();
+        assert_eq!(after.suspicions, 0);
+        let probes = after.probes - before.probes;
+        assert!((59..=61).contains(&probes), "one a second: {probes}");
+        assert_eq!(after.probes_acked_directly - before.probes_acked_directly, probes);
+        // A ping and an ack each second, as asker and as asked.
+        let sent = after.datagrams_sent - before.datagrams_sent;
+        assert!(sent <= 4 * probes + 4, "{sent} datagrams for {probes} probes");
+    }
+}
+
+/// A member that stops answering fails, one that says goodbye has left.
+#[test]
+fn failing_is_not_leaving() {
+    let mut net = Net::of(4, &wire::Config::serf());
+    for n in 2..=4 {
+        net.join(n, 1);
+    }
+    net.run(Duration::from_secs(2));
+    net.events(1);
+    let now = net.now;
+    let leave = net.node(3).leave(now);
+    net.run(Duration::from_secs(4));
+    assert_eq!(net.replies(3, leave), [Reply::Done(Ok(()))]);
+    assert_eq!(net.node(3).node().life(), Life::Left);
+    net.nodes.remove(&address(4));
+    net.run(Duration::from_secs(40));
+    assert_eq!(net.status(1, 3), Some(Status::Left));
+    assert_eq!(net.status(1, 4), Some(Status::Failed));
+    assert_eq!(net.events(1), [(MemberEvent::Leave, "n3".into()), (MemberEvent::Failed, "n4".into())]);
+    // SWIM forgets the dead, Serf remembers them.
+    net.run(Duration::from_secs(60));
+    assert_eq!(net.node(1).node().member(b"n4").unwrap().state(), None);
+    assert_eq!(net.status(1, 4), Some(Status::Failed));
+}
+
+#[test]
+fn tags_reach_everybody() {
+    let mut net = Net::of(3, &wire::Config::serf());
+    net.join(1, 2);
+    net.join(3, 2);
+    net.run(Duration::from_secs(2));
+    let now = net.now;
+    let set = net.node(1).set_tags(now, &[("role", "web")].into_iter().collect()).unwrap();
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.replies(1, set), [Reply::Done(Ok(()))]);
+    for at in 1..=3 {
+        assert_eq!(net.nodes[&address(at)].node().member(b"n1").unwrap().tags().get("role"), Some("web"), "at {at}");
+    }
+    let too_many: Tags = [("k", "v".repeat(600))].into_iter().collect();
+    assert_eq!(net.node(1).set_tags(now, &too_many), Err(TagsTooLarge { len: 607, max: 512 }));
+}
+
+#[test]
+fn joins_say_what_became_of_each_seed() {
+    let mut net = Net::of(2, &wire::Config::native());
+    let now = net.now;
+    let id = net.node(1).join(now, &[address(9), address(2)], false);
+    net.settle();
+    let refused = Reply::SeedFailed(address(9), ExchangeError::Stream(StreamFailure::Refused));
+    assert_eq!(net.replies(1, id), [refused.clone(), Reply::SeedReached(address(2)), Reply::Done(Ok(()))]);
+    let id = net.node(1).join(now, &[address(9)], false);
+    net.settle();
+    assert_eq!(net.replies(1, id), [refused, Reply::Done(Err(CommandError::NoSeed))]);
+    let id = net.node(1).join(now, &[], false);
+    assert_eq!(net.replies(1, id), [Reply::Done(Err(CommandError::NoSeed))]);
+}
+
+/// With another key neither side understands the other; both say so, once, and nothing changes.
+#[test]
+fn another_key_is_reported() {
+    for wire in [wire::Config::native(), wire::Config::serf()] {
+        let configs = (1..=2).map(|n| {
+            let mut wire = wire.clone();
+            wire.keyring.add(Key::new(&[n; 32]).unwrap()).unwrap();
+            config(n, wire)
+        });
+        let mut net = Net::new(configs);
+        let replies = net.join(1, 2);
+        assert_eq!(replies.last(), Some(&Reply::Done(Err(CommandError::NoSeed))), "{replies:?}");
+        assert_eq!(net.status(2, 1), None);
+        let reported = core::iter::from_fn(|| net.node(2).poll_event())
+            .filter(|event| matches!(event, Event::Rejected { error: DatagramError::NotOpened, .. }))
+            .count();
+        assert_eq!(reported, 1);
+    }
+}
+
+#[test]
+fn explicit_pings_are_answered_or_time_out() {
+    let mut net = Net::of(2, &wire::Config::native());
+    net.join(1, 2);
+    let now = net.now;
+    let (known, unknown) = (net.node(1).ping(now, b"n2"), net.node(1).ping(now, b"nobody"));
+    net.settle();
+    assert_eq!(net.replies(1, known), [Reply::Pong(Duration::ZERO), Reply::Done(Ok(()))]);
+    let unknown_again = net.node(1).ping(now, b"nobody");
+    assert_eq!(net.replies(1, unknown_again), [Reply::Done(Err(CommandError::NoMember))]);
+    assert!(unknown > known);
+    net.nodes.remove(&address(2));
+    let lost = net.node(1).ping(now, b"n2");
+    net.run(Duration::from_secs(1));
+    assert_eq!(net.replies(1, lost), [Reply::Done(Err(CommandError::TimedOut))]);
+}
+
+/// A second life under the same name and address is accepted, although its incarnation begins anew.
+#[test]
+fn restarting_is_noticed() {
+    let mut net = Net::of(3, &wire::Config::native());
+    net.join(2, 1);
+    net.join(3, 1);
+    net.run(Duration::from_secs(2));
+    net.nodes.remove(&address(2));
+    while net.status(1, 2) != Some(Status::Failed) {
+        net.run(Duration::from_secs(1));
+        assert!(net.now < Instant::after_origin(Duration::from_secs(40)), "it should be known dead by now");
+    }
+    let reborn = TestNode::new(config(2, wire::Config::native()), [99; 32], net.now, Vec::new()).unwrap();
+    net.nodes.insert(address(2), reborn);
+    net.join(2, 1);
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.status(1, 2), Some(Status::Alive));
+    assert_eq!(net.status(3, 2), Some(Status::Alive));
+    assert!(net.nodes[&address(2)].node().local().incarnation() > crate::ids::Incarnation::FIRST);
+    assert_eq!(net.nodes[&address(1)].node().member(b"n2").unwrap().state(), Some(State::Alive));
+}
+
+/// What a node was fed, fed again, gives the same bytes; something else is noticed.
+#[test]
+fn traces_replay_bit_for_bit() {
+    let mut keyring = Keyring::new();
+    keyring.add(Key::new(&[7; 32]).unwrap()).unwrap();
+    for codec in [Codec::Native, Codec::Serf] {
+        let wire = wire::Config { codec, keyring: keyring.clone(), ..wire::Config::native() };
+        let mut net = Net::of(3, &wire);
+        net.join(1, 2);
+        net.join(3, 2);
+        net.run(Duration::from_secs(5));
+        let now = net.now;
+        net.node(1).set_tags(now, &[("role", "web")].into_iter().collect()).unwrap();
+        net.run(Duration::from_secs(120));
+        let sent: Vec<_> = net
+            .sent
+            .iter()
+            .filter(|(from, ..)| *from == address(1))
+            .map(|(_, to, bytes)| (*to, bytes.clone()))
+            .collect();
+        let trace = net.nodes.remove(&address(1)).unwrap().into_sink();
+
+        let mut replay = Replay::new(&trace, keyring.clone(), None).unwrap();
+        let mut again = Vec::new();
+        let mut checkpoints = 0;
+        loop {
+            let step = replay.step(|output| {
+                if let trace::Output::Datagram { destination, datagram } = output {
+                    again.push((destination, datagram.to_vec()));
+                }
+            });
+            match step.unwrap() {
+                trace::Step::Input(_) => {}
+                trace::Step::Checkpoint => checkpoints += 1,
+                trace::Step::End => break,
+            }
+        }
+        assert!(again == sent, "the same datagrams to the same places");
+        assert!(checkpoints >= 3, "{checkpoints}");
+
+        assert_eq!(
+            Replay::new(&trace, Keyring::new(), None).unwrap_err(),
+            ReplayError::Keys { expected: 1 },
+            "the trace has no keys"
+        );
+        assert_eq!(Replay::new(b"swimtrace", Keyring::new(), None).unwrap_err(), ReplayError::NoTrace);
+        // Another seed is another life: the header holds it right before the start, which is zero here.
+        let mut other = trace.clone();
+        let len = u32::from_le_bytes(*trace[8..].first_chunk().unwrap()) as usize;
+        other[12 + len - 2] ^= 1;
+        let diverged = Replay::new(&other, keyring.clone(), None).unwrap().run();
+        assert!(matches!(diverged, Err(ReplayError::Diverged { .. })), "{diverged:?}");
+        // A torn end is the end.
+        let torn = &trace[..trace.len() - 40];
+        Replay::new(torn, keyring.clone(), None).unwrap().run().unwrap();
+    }
+}
