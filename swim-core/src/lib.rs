@@ -15,6 +15,8 @@ mod roster;
 pub mod serf;
 pub mod stats;
 pub mod swim;
+#[cfg(test)]
+mod testing;
 pub mod time;
 mod timers;
 pub mod wire;

@@ -203,7 +203,7 @@ pub enum CommandError {
     NoSeed,
     /// No member has this name.
     NoMember,
-    /// It did not come about in time. Of a leave or a change of tags: it is done here, but the news may not have spread.
+    /// It did not come about in time. Of a change of tags: they are set, but the news may not have spread.
     TimedOut,
 }
 

@@ -239,7 +239,8 @@ impl Node {
     }
 
     /// Says goodbye to everybody. [`Reply::Done`] comes when the news has had time to spread; the node then only
-    /// answers probes, and is to be dropped. Without company it takes `leave_propagate_delay`.
+    /// answers probes, and is to be dropped. Without company it takes `leave_propagate_delay`. It always succeeds: when
+    /// the news cannot be sent, the node leaves all the same, after `broadcast_timeout` for each of its two messages.
     pub fn leave(&mut self, now: Instant) -> CommandId {
         let id = self.core.leave(now);
         self.core.settle(now);

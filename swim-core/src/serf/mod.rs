@@ -13,6 +13,8 @@ pub mod member;
 mod push_pull;
 mod reap;
 pub mod tags;
+#[cfg(test)]
+mod tests;
 
 use alloc::vec::Vec;
 

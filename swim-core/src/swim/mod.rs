@@ -18,6 +18,8 @@ mod relay;
 mod selection;
 mod suspicion;
 mod table;
+#[cfg(test)]
+mod tests;
 pub(crate) mod updates;
 
 use alloc::collections::VecDeque;

@@ -94,7 +94,7 @@ impl Swim {
                 versions: alive.versions,
                 joining: false,
             };
-            if (admission.admit)(&candidate).is_err() {
+            if alive.versions.is_none() || (admission.admit)(&candidate).is_err() {
                 cx.stats.refused_admissions += 1;
                 return;
             }

@@ -1,0 +1,244 @@
+//! The rules of swim-state.md 3 that are not in one component: addresses, the local member, what follows a claim.
+
+use core::time::Duration;
+
+use super::updates::Origin;
+use super::*;
+use crate::testing::{Parts, accusation, address, alive, heard};
+use crate::timers::Timer;
+use crate::wire::message::State::{Alive as A, Dead as D, Left as L, Suspect as S};
+
+/// Knows `b` at 127.0.0.2, incarnation 5, in this state.
+fn knowing_b(parts: &mut Parts, config: Config, state: State) -> (Swim, MemberId) {
+    let mut swim = parts.swim(config);
+    let cx = &mut parts.cx();
+    swim.handle_alive(cx, alive("b", 5, address(2), b""), heard());
+    let b = cx.roster.find(b"b").unwrap();
+    match state {
+        A => {}
+        S => swim.handle_suspect(cx, &accusation("b", 5, "c")),
+        D => swim.handle_dead(cx, &accusation("b", 5, "c")),
+        L => swim.handle_dead(cx, &accusation("b", 5, "b")),
+    }
+    assert_eq!(swim.state(b), Some(state));
+    while swim.poll_change().is_some() {}
+    (swim, b)
+}
+
+/// swim-state.md 3.1, third table: who may take over a name with another address.
+#[test]
+fn addresses_belong_to_the_living() {
+    let (now, later) = (Duration::ZERO, Duration::from_secs(61));
+    let minute = Duration::from_secs(60);
+    #[rustfmt::skip]
+    let table = [
+        // record  reclaim time    time since        takes over, at which incarnation
+        (A,        minute,         later,            None),
+        (S,        minute,         now,              None),
+        (D,        Duration::ZERO, later,            None),           // never
+        (D,        minute,         now,              None),           // not yet
+        (D,        minute,         minute,           None),           // more than that
+        (D,        minute,         later,            Some([1, 5, 9])),
+        (L,        Duration::ZERO, now,              Some([1, 5, 9])),
+    ];
+    for (state, dead_node_reclaim_time, since, takes_over) in table {
+        for (told, becomes) in [1, 5, 9].into_iter().zip(takes_over.map(|to| to.map(Some)).unwrap_or_default()) {
+            let mut parts = Parts::new();
+            let config = Config { dead_node_reclaim_time, ..Config::lan() };
+            let (mut swim, b) = knowing_b(&mut parts, config, state);
+            parts.now += since;
+            swim.handle_alive(&mut parts.cx(), alive("b", told, address(7), b""), heard());
+            let change = swim.poll_change();
+            match becomes {
+                Some(incarnation) => {
+                    assert_eq!((swim.state(b), swim.incarnation(b).0), (Some(A), incarnation), "{state:?} {told}");
+                    assert_eq!(parts.roster.address(b), address(7));
+                    assert_eq!(change, Some(Change::Joined(b)));
+                }
+                None => {
+                    assert_eq!((swim.state(b), swim.incarnation(b).0), (Some(state), 5), "{state:?} {told}");
+                    assert_eq!(parts.roster.address(b), address(2));
+                    assert_eq!(change, Some(Change::Conflict(b, address(7))));
+                }
+            }
+            swim.check(&parts.timers);
+        }
+    }
+}
+
+/// swim-state.md 3.1, fourth table: claims about ourselves, who are at 3.
+#[test]
+fn claims_about_ourselves() {
+    enum Claim {
+        Alive(u32, u8, &'static [u8]),
+        Suspect(u32),
+        Dead(u32),
+    }
+    use Claim::{Alive, Dead, Suspect};
+    #[rustfmt::skip]
+    let table = [
+        // claim                      we have left?  refuted with
+        (Alive(2, 1, b"mine"),        false,         None),
+        (Alive(3, 1, b"mine"),        false,         None),     // our own words
+        (Alive(3, 1, b"other"),       false,         Some(4)),  // not what we said
+        (Alive(4, 1, b"mine"),        false,         Some(5)),  // from an earlier life
+        (Alive(9, 7, b"mine"),        false,         None),     // somebody else claims our name
+        (Alive(9, 1, b"mine"),        true,          None),
+        (Suspect(2),                  false,         None),
+        (Suspect(3),                  false,         Some(4)),
+        (Suspect(7),                  false,         Some(8)),
+        (Suspect(7),                  true,          None),
+        (Suspect(u32::MAX),           false,         None),     // nothing is above it to refute with
+        (Dead(2),                     false,         None),
+        (Dead(3),                     false,         Some(4)),
+        (Dead(8),                     false,         Some(9)),
+        (Dead(8),                     true,          None),
+        (Dead(u32::MAX),              false,         None),
+        (Dead(u32::MAX - 1),          false,         Some(u32::MAX)),
+    ];
+    for (row, (claim, left, refuted)) in table.into_iter().enumerate() {
+        let mut parts = Parts::new();
+        let mut swim = parts.swim(Config::lan());
+        let cx = &mut parts.cx();
+        for accused in 1..=2 {
+            swim.handle_suspect(cx, &accusation("me", accused, "x"));
+        }
+        let me = swim.local();
+        assert_eq!(swim.incarnation(me).0, 3);
+        let health = swim.health_score();
+        if left {
+            swim.leave(cx);
+        }
+        match claim {
+            Alive(incarnation, at, meta) => {
+                swim.handle_alive(cx, alive("me", incarnation, address(at), meta), heard());
+            }
+            Suspect(incarnation) => swim.handle_suspect(cx, &accusation("me", incarnation, "x")),
+            Dead(incarnation) => swim.handle_dead(cx, &accusation("me", incarnation, "x")),
+        }
+        assert_eq!(swim.incarnation(me).0, refuted.unwrap_or(3), "row {row}");
+        assert_eq!(swim.state(me), Some(if left { L } else { A }), "row {row}");
+        assert_eq!(swim.health_score(), health + u32::from(refuted.is_some()), "row {row}: refuting costs health");
+        swim.check(&parts.timers);
+    }
+}
+
+/// swim-state.md 3.2: what is asked before a member is let in.
+#[test]
+fn who_is_not_let_in() {
+    let config = Config { allowed_networks: Some(alloc::vec!["127.0.0.0/24".parse().unwrap()]), ..Config::lan() };
+    let mut outside = alive("b", 1, address(2), b"");
+    outside.ip = Some([10, 0, 0, 1].into());
+    let mut odd = alive("b", 1, address(2), b"");
+    odd.ip = None;
+    let mut versions = crate::testing::versions();
+    versions.protocol.min = 6;
+    let mut unversioned = alive("b", 1, address(2), b"");
+    unversioned.versions = Some(versions);
+    for (claim, why) in [
+        (outside, "its network is not allowed"),
+        (odd, "its address is none"),
+        (unversioned, "its version range is empty"),
+        (alive("b", 0, address(2), b""), "nobody begins at 0"),
+    ] {
+        let mut parts = Parts::new();
+        let mut swim = parts.swim(config.clone());
+        swim.handle_alive(&mut parts.cx(), claim, heard());
+        assert_eq!(parts.roster.find(b"b"), None, "{why}");
+    }
+    let mut parts = Parts::new();
+    let mut swim = parts.swim(config);
+    let from_outside = Origin::Datagram(([10, 0, 0, 1], 7946).into());
+    swim.handle_alive(&mut parts.cx(), alive("b", 1, address(2), b""), from_outside);
+    assert_eq!(parts.roster.find(b"b"), None, "its messenger's network is not allowed");
+    swim.handle_alive(&mut parts.cx(), alive("b", 1, address(2), b""), Origin::Exchange);
+    assert!(parts.roster.find(b"b").is_some(), "streams are not asked where they come from");
+}
+
+/// The member table has a bound, and one past it is refused and counted.
+#[test]
+fn the_table_is_bounded() {
+    let mut parts = Parts::new();
+    let mut swim = parts.swim(Config { members_max: 3, ..Config::lan() });
+    for name in ["b", "c", "d"] {
+        swim.handle_alive(&mut parts.cx(), alive(name, 1, address(2), b""), heard());
+    }
+    assert!(parts.roster.find(b"c").is_some());
+    assert_eq!((parts.roster.find(b"d"), parts.stats.members_over_limit), (None, 1));
+}
+
+/// Every claim that changes nothing is not passed on; every one that does is, once, with its fields as received.
+#[test]
+fn only_news_is_passed_on() {
+    let mut parts = Parts::new();
+    let (mut swim, _) = knowing_b(&mut parts, Config::lan(), A);
+    drain(&mut swim);
+    let cx = &mut parts.cx();
+    swim.handle_alive(cx, alive("b", 5, address(2), b"x"), heard());
+    swim.handle_suspect(cx, &accusation("b", 4, "c"));
+    swim.handle_dead(cx, &accusation("b", 4, "c"));
+    swim.handle_suspect(cx, &accusation("nobody", 4, "c"));
+    assert_eq!(drain(&mut swim), Vec::<Vec<u8>>::new());
+    swim.handle_suspect(cx, &accusation("b", 6, "c"));
+    let mut expected = Vec::new();
+    Codec::Native.encode_suspect(&accusation("b", 6, "c"), &mut expected);
+    assert_eq!(drain(&mut swim), [expected]);
+    swim.handle_suspect(cx, &accusation("b", 6, "c"));
+    assert_eq!(drain(&mut swim), Vec::<Vec<u8>>::new(), "the same accuser says nothing new");
+}
+
+/// One whole packet of updates, sent so often that nothing is left.
+fn drain(swim: &mut Swim) -> Vec<Vec<u8>> {
+    let mut first = Vec::new();
+    swim.fill(10_000, |body| {
+        first.push(body.to_vec());
+        10_000
+    });
+    while swim.queue_len() > 0 {
+        swim.fill(10_000, |_| 10_000);
+    }
+    first
+}
+
+/// A suspicion that nobody refutes ends in death, announced under our own name; a cancelled one has no effect.
+#[test]
+fn suspicions_end_in_death_or_refutation() {
+    let mut parts = Parts::new();
+    let (mut swim, b) = knowing_b(&mut parts, Config::lan(), S);
+    assert_eq!(parts.timers.deadline(Timer::Suspicion(b)), Some(parts.now + Duration::from_secs(4)));
+    parts.now += Duration::from_secs(4);
+    assert_eq!(
+        parts.timers.pop_due(parts.now).filter(|timer| *timer == Timer::Suspicion(b)),
+        None,
+        "others come first"
+    );
+    parts.timers.disarm(Timer::Suspicion(b));
+    swim.on_suspicion_timeout(&mut parts.cx(), b);
+    assert_eq!(swim.state(b), Some(D));
+    assert_eq!(swim.poll_change(), Some(Change::Departed(b)));
+
+    let mut parts = Parts::new();
+    let (mut swim, b) = knowing_b(&mut parts, Config::lan(), S);
+    swim.handle_alive(&mut parts.cx(), alive("b", 6, address(2), b""), heard());
+    assert_eq!(swim.state(b), Some(A));
+    assert_eq!(parts.timers.deadline(Timer::Suspicion(b)), None);
+    assert_eq!(swim.poll_change(), None, "that is between us");
+}
+
+/// A member back from the dead at a low incarnation announces itself: the accusation is repeated to it, so that it can
+/// refute, and not more often than it takes to be heard.
+#[test]
+fn the_reborn_are_told() {
+    let mut parts = Parts::new();
+    let (mut swim, b) = knowing_b(&mut parts, Config::lan(), D);
+    drain(&mut swim);
+    swim.handle_alive(&mut parts.cx(), alive("b", 1, address(2), b""), heard());
+    assert_eq!(swim.queue_len(), 0, "not on hearsay");
+    let itself = Origin::Datagram(address(2));
+    swim.handle_alive(&mut parts.cx(), alive("b", 1, address(2), b""), itself);
+    swim.handle_alive(&mut parts.cx(), alive("b", 1, address(2), b""), itself);
+    let mut expected = Vec::new();
+    Codec::Native.encode_dead(&accusation("b", 5, "me"), &mut expected);
+    assert_eq!(drain(&mut swim), [expected]);
+    assert_eq!(swim.state(b), Some(D));
+}
