@@ -1,6 +1,7 @@
 //! What one node holds and what a steady state allocates, at 100 to 100 000 members.
 #![allow(missing_docs, reason = "benchmarks are not an API")]
 
+#[allow(dead_code, reason = "other benchmarks use the rest")]
 mod scene;
 
 use allocation_counter::measure;

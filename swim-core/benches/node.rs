@@ -3,9 +3,11 @@
 //! `cargo bench -p swim-core`. Packets carry 15 updates; figures are per packet, per round, per join.
 #![allow(missing_docs, reason = "benchmarks are not an API")]
 
+#[allow(dead_code, reason = "other benchmarks use the rest")]
 mod scene;
 
-use std::cell::RefCell;
+use core::cell::RefCell;
+use core::time::Duration;
 
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher};
@@ -59,23 +61,46 @@ fn fresh_updates(bencher: Bencher<'_, '_>, members: usize) {
         .bench_local_refs(|datagram| node.borrow_mut().handle_datagram(Instant::ZERO, scene::address(1), datagram));
 }
 
-/// One probe with its ack, and one gossip tick with three packets of updates.
+/// One probe of a quiet node: the tick, the ping, its ack.
 #[divan::bench(args = SIZES)]
-fn probe_round_and_gossip_tick(bencher: Bencher<'_, '_>, members: usize) {
+fn probe_round(bencher: Bencher<'_, '_>, members: usize) {
     let mut node = scene::node(members);
-    let mut now = scene::quiet(&mut node);
-    let (mut buf, mut incarnation) = (Vec::new(), 2);
+    scene::quiet(&mut node);
+    let mut buf = Vec::new();
     bencher.bench_local(move || {
-        // Until the next probe has been answered and one packet's worth of news has been gossiped once.
-        incarnation += 1;
         let probes = node.stats().probes;
-        let mut gossip = 0;
         while node.stats().probes == probes {
-            now = node.poll_timeout().expect("there is always a next probe");
-            gossip += scene::step(&mut node, now, &mut buf);
+            let now = node.poll_timeout().expect("there is always a next probe");
+            scene::step(&mut node, now, &mut buf);
         }
-        gossip
     });
+}
+
+/// One gossip tick of a node with news: three targets, three packets full of updates.
+#[divan::bench(args = SIZES)]
+fn gossip_tick(bencher: Bencher<'_, '_>, members: usize) {
+    let mut config = scene::config();
+    (config.swim.probe_interval, config.swim.push_pull_interval) = (Duration::ZERO, Duration::ZERO);
+    config.serf.reap_interval = Duration::ZERO;
+    let node = RefCell::new(scene::node_with(config, members));
+    let (mut next, mut incarnation, mut buf) = (0, 2, Vec::new());
+    bencher
+        .with_inputs(|| {
+            let node = &mut *node.borrow_mut();
+            let now = node.poll_timeout().unwrap_or_default();
+            if node.summary().update_queue < 4 * BATCH {
+                let mut packet = scene::packet((0..BATCH).map(|k| 1 + (next + k) % (members - 1)), incarnation);
+                next += BATCH;
+                incarnation += 1;
+                node.handle_datagram(now, scene::address(1), &mut packet).expect("the packet is good");
+                while node.poll_event().is_some() {}
+            }
+        })
+        .bench_local_values(|()| {
+            let node = &mut *node.borrow_mut();
+            let now = node.poll_timeout().expect("there is news to gossip");
+            scene::step(node, now, &mut buf)
+        });
 }
 
 /// Members that come by gossip, to a node that is alone: per member.

@@ -8,6 +8,7 @@ extern crate std;
 
 mod cx;
 pub mod ids;
+mod log;
 pub mod node;
 mod outbox;
 mod rng;

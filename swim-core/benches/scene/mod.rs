@@ -1,7 +1,7 @@
 //! What the benchmarks start from: a node that knows so many members, and packets for it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::time::Duration;
 
 use swim_core::ids::Incarnation;
 use swim_core::wire::codec::Codec;
@@ -61,7 +61,12 @@ pub(crate) fn packet(members: impl Iterator<Item = usize>, incarnation: u32) -> 
 
 /// A node that knows `members`, itself included, with nothing left to do at this moment.
 pub(crate) fn node(members: usize) -> Node {
-    let mut node = Node::new(config(), [1; 32], Instant::ZERO).expect("the configuration is valid");
+    node_with(config(), members)
+}
+
+/// The same with other settings.
+pub(crate) fn node_with(config: Config, members: usize) -> Node {
+    let mut node = Node::new(config, [1; 32], Instant::ZERO).expect("the configuration is valid");
     let mut all = 1..members;
     loop {
         let mut datagram = packet(all.by_ref().take(BATCH), 1);
@@ -101,10 +106,10 @@ pub(crate) fn step(node: &mut Node, now: Instant, buf: &mut Vec<u8>) -> usize {
 }
 
 /// Answers the datagram in `buf` if it is, or begins with, a ping; only then is there anything to answer.
-fn ack(node: &mut Node, now: Instant, from: SocketAddr, buf: &mut Vec<u8>) {
+fn ack(node: &mut Node, now: Instant, from: SocketAddr, buf: &mut [u8]) {
     use swim_core::wire::message::{Ack, Message};
     thread_local! {
-        static PEER: std::cell::RefCell<(Envelope, Vec<u8>)> = std::cell::RefCell::new((
+        static PEER: core::cell::RefCell<(Envelope, Vec<u8>)> = core::cell::RefCell::new((
             Envelope::new(wire::Config { compression: false, ..config().wire }).expect("defaults are valid"),
             Vec::new(),
         ));
@@ -114,7 +119,7 @@ fn ack(node: &mut Node, now: Instant, from: SocketAddr, buf: &mut Vec<u8>) {
         envelope
             .open(buf, &mut |part| {
                 if let Ok((kind, body)) = part
-                    && kind == swim_core::wire::message::kind::PING
+                    && kind == wire::message::kind::PING
                     && let Ok(Message::Ping(ping)) = Codec::Native.decode(kind, body)
                 {
                     seq = Some(ping.seq);

@@ -22,6 +22,7 @@ use core::net::SocketAddr;
 
 use crate::cx::Cx;
 use crate::ids::{CommandId, LamportTime, StreamId};
+use crate::log::log;
 use crate::node::commands::Commands;
 use crate::node::config::{Config, ConfigError};
 use crate::node::input::{Input, Reply, StreamAction, StreamInput, Transmit};
@@ -182,7 +183,10 @@ impl Node {
             Ok((kind, body)) => match codec.decode(kind, body) {
                 Ok(message) => core.handle_message(now, from, message),
                 Err(MessageError::UnknownKind(_)) => core.stats.messages_unknown += 1,
-                Err(_) => core.stats.messages_malformed += 1,
+                Err(_) => {
+                    log!(DEBUG, "message_dropped", from = from);
+                    core.stats.messages_malformed += 1;
+                }
             },
             Err(PartError::Unsupported) => core.stats.messages_unknown += 1,
             Err(_) => core.stats.messages_malformed += 1,
@@ -488,6 +492,7 @@ impl Core {
             | DatagramError::Unsupported => &mut self.stats.datagrams_malformed,
         };
         *counter += 1;
+        log!(DEBUG, "datagram_dropped", from = from, error = error);
         self.report_rejected(now, from, error);
     }
 

@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::ids::{CommandId, SequenceNumber, StreamId};
+use crate::log::log;
 use crate::node::Core;
 use crate::node::input::{ExchangeError, StreamAction, StreamFailure, StreamInput};
 use crate::swim::Exchange;
@@ -128,6 +129,9 @@ impl Core {
     }
 
     fn dial(&mut self, peer: SocketAddr, role: Role, deadline: Instant) {
+        if let Role::PushPull(_) = role {
+            log!(DEBUG, "exchange_started", peer = peer);
+        }
         let id = self.streams.insert(peer, role);
         self.timers.arm(Timer::Stream(id), deadline);
         self.streams.actions.push_back(StreamAction::Open { id, peer });
@@ -201,7 +205,7 @@ impl Core {
             Ok(None) => {}
             Ok(Some(message)) => match envelope.config().codec.decode_stream(&message) {
                 Ok(decoded) => match role {
-                    Role::Accepted => self.answer(envelope, now, id, decoded),
+                    Role::Accepted => self.answer(envelope, now, id, peer, decoded),
                     Role::Probe(seq) => {
                         if let StreamMessage::Ack(ack) = decoded
                             && ack.seq == seq
@@ -218,6 +222,7 @@ impl Core {
                 }
             },
             Err(error) => {
+                log!(DEBUG, "stream_dropped", peer = peer, error = error);
                 if let Some(error) = as_datagram_error(error) {
                     self.report_rejected(now, peer, error);
                 }
@@ -234,7 +239,14 @@ impl Core {
     }
 
     /// Somebody's message has arrived whole.
-    fn answer(&mut self, envelope: &Envelope, now: Instant, id: StreamId, message: StreamMessage<'_>) {
+    fn answer(
+        &mut self,
+        envelope: &Envelope,
+        now: Instant,
+        id: StreamId,
+        peer: SocketAddr,
+        message: StreamMessage<'_>,
+    ) {
         let codec = envelope.config().codec;
         match message {
             StreamMessage::Ping(ping) if self.is_for_us(&ping) => {
@@ -253,7 +265,10 @@ impl Core {
                 self.encode_state(state.join, &mut answer);
                 self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
                 self.send(envelope, now, id, Side::Acceptor, answer, true);
-                let _counted = self.merge(now, &state);
+                log!(DEBUG, "exchange_answered", peer = peer);
+                if let Err(error) = self.merge(now, &state) {
+                    log!(ERROR, "merge_refused", peer = peer, error = error);
+                }
             }
             StreamMessage::User(bytes) => {
                 if !bytes.is_empty() {
@@ -357,6 +372,7 @@ impl Core {
     fn exchange_failed(&mut self, now: Instant, stream: &Stream, error: ExchangeError) {
         if let Role::PushPull(join) = stream.role {
             self.stats.push_pulls_failed += 1;
+            log!(WARN, "exchange_failed", peer = stream.peer, error = error);
             if let Some(command) = join {
                 self.seed_over(now, command, stream.peer, Err(error));
             }

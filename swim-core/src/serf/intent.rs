@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 
 use crate::cx::Cx;
 use crate::ids::{LamportTime, MemberId, Name};
+use crate::log::{Escaped, log};
 use crate::serf::Serf;
 use crate::serf::event::MemberEvent;
 use crate::serf::leave::Leaving;
@@ -66,6 +67,7 @@ impl RecentIntents {
 impl Serf {
     /// Somebody means to leave, or is made to. Whether others should hear it from us.
     pub(super) fn handle_leave_intent(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, leave: &Leave<'_>) -> bool {
+        log!(DEBUG, "leave_intent", member = Escaped(leave.node), time = leave.ltime);
         self.clock.witness(leave.ltime);
         let Some(id) = self.known(cx, leave.node) else {
             let max = self.config.recent_intents_max;
@@ -77,6 +79,7 @@ impl Serf {
         }
         if id == self.local && self.leaving == Leaving::No {
             // Somebody believes that we want to leave, perhaps from an earlier life of ours.
+            log!(DEBUG, "leave_intent_refuted", time = leave.ltime);
             self.broadcast_join(cx, swim);
             return false;
         }
@@ -97,6 +100,7 @@ impl Serf {
     ///
     /// It calls off an intent to leave, but it does not revive the failed: that takes the member itself.
     pub(super) fn handle_join_intent(&mut self, cx: &mut Cx<'_>, join: &Join<'_>) -> bool {
+        log!(DEBUG, "join_intent", member = Escaped(join.node), time = join.ltime);
         self.clock.witness(join.ltime);
         let Some(id) = self.known(cx, join.node) else {
             let max = self.config.recent_intents_max;

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use crate::cx::Cx;
 use crate::ids::{CommandId, Incarnation, MemberId, SequenceNumber};
+use crate::log::log;
 use crate::outbox::Outgoing;
 use crate::swim::selection::choose;
 use crate::swim::{Exchange, PROTOCOL_WITH_NACKS, PROTOCOL_WITH_STREAM_PROBES, PingOutcome, Swim};
@@ -188,10 +189,12 @@ impl Swim {
         }
         if round.stream_contact {
             cx.stats.probes_acked_by_stream += 1;
+            log!(WARN, "only_stream_answers", member = cx.roster.slot(round.target).name);
             self.awareness.apply(-1);
             return;
         }
         cx.stats.probes_failed += 1;
+        log!(INFO, "probe_failed", member = cx.roster.slot(round.target).name);
         // Nacks say that our own relays could hear us; those that are missing cast doubt on ourselves (Lifeguard).
         let delta = match round.nacks_expected {
             0 => 1,

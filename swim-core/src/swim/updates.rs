@@ -7,6 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::cx::Cx;
 use crate::ids::{Incarnation, MemberId};
+use crate::log::{Escaped, log};
 use crate::swim::admission::Candidate;
 use crate::swim::precedence::supersede;
 use crate::swim::{Change, Notify, Swim};
@@ -60,6 +61,7 @@ impl Swim {
         let claimed = SocketAddr::new(ip.to_canonical(), alive.port);
         if claimed != self.advertise_canonical() {
             cx.stats.conflicts += 1;
+            log!(ERROR, "conflict", member = Escaped(alive.node), existing = self.advertise, other = claimed);
             self.changes.push_back(Change::Conflict(self.local, claimed));
             return;
         }
@@ -131,6 +133,13 @@ impl Swim {
             };
             if !free {
                 cx.stats.conflicts += 1;
+                log!(
+                    ERROR,
+                    "conflict",
+                    member = Escaped(alive.node),
+                    existing = cx.roster.address(id),
+                    other = claimed
+                );
                 self.changes.push_back(Change::Conflict(id, claimed));
                 return;
             }
@@ -250,6 +259,7 @@ impl Swim {
             return;
         }
         cx.stats.deaths_declared += 1;
+        log!(INFO, "suspicion_over", member = cx.roster.slot(id).name);
         self.depart(cx, id, State::Dead, self.incarnation(id), None);
     }
 
@@ -303,6 +313,7 @@ impl Swim {
         // refutation per lost incarnation.
         let incarnation = self.incarnation(self.local).max(accused).next();
         cx.stats.refutations += 1;
+        log!(WARN, "refuted", accused = accused, incarnation = incarnation);
         self.awareness.apply(1);
         self.announce(cx, incarnation, None);
     }

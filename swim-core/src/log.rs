@@ -1,0 +1,38 @@
+//! Events for logs: a stable name, a level and fields, under the target `swim`. Whoever subscribes turns them into text.
+//!
+//! | name | level | fields | says |
+//! |---|---|---|---|
+//! | `datagram_dropped` | DEBUG | `from`, `error` | a datagram was dropped whole |
+//! | `message_dropped` | DEBUG | `from` | a message inside a good datagram could not be read |
+//! | `probe_failed` | INFO | `member` | no ack, direct or relayed, within the probe |
+//! | `only_stream_answers` | WARN | `member` | the member answers over a stream, but not to datagrams |
+//! | `suspicion_over` | INFO | `member` | a suspicion was not refuted in time |
+//! | `refuted` | WARN | `accused`, `incarnation` | somebody had claimed something about us |
+//! | `conflict` | ERROR | `member`, `existing`, `other` | two addresses claim one name |
+//! | `exchange_started` | DEBUG | `peer` | a full state exchange of ours begins |
+//! | `exchange_failed` | WARN | `peer`, `error` | it did not come about |
+//! | `exchange_answered` | DEBUG | `peer` | somebody else's full state has arrived |
+//! | `merge_refused` | ERROR | `peer`, `error` | a state was read, and not used |
+//! | `stream_dropped` | DEBUG | `peer`, `error` | a stream could not be read, or broke |
+//! | `join_intent`, `leave_intent` | DEBUG | `member`, `time` | Serf heard what a member means to do |
+//! | `leave_intent_refuted` | DEBUG | `time` | somebody believed that we leave |
+
+/// Emits an event. Without the feature `tracing` nothing is evaluated, and nothing is left of it.
+macro_rules! log {
+    ($level:ident, $name:literal $(, $field:ident = $value:expr)+ $(,)?) => {{
+        #[cfg(feature = "tracing")]
+        tracing::event!(name: $name, target: "swim", tracing::Level::$level, $($field = %$value),+);
+        #[cfg(not(feature = "tracing"))]
+        let _unused = || { $(let _unused = &$value;)+ };
+    }};
+}
+pub(crate) use log;
+
+/// Bytes that ought to be text, for a log.
+pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
+
+impl core::fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        crate::ids::fmt_escaped(self.0, f)
+    }
+}
