@@ -74,6 +74,8 @@ extern crate alloc;
 extern crate std;
 
 mod cx;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod ids;
 mod log;
 pub mod node;
@@ -87,6 +89,7 @@ pub mod swim;
 mod testing;
 pub mod time;
 mod timers;
+pub mod versions;
 pub mod wire;
 
 pub use crate::node::Node;

@@ -10,7 +10,7 @@ use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
 use crate::ids::{MemberId, Name};
-use crate::wire::message::Versions;
+use crate::versions::Versions;
 
 /// What a member announced about itself last, as far as it was believed.
 #[derive(Debug, Default)]

@@ -13,8 +13,9 @@ use crate::swim::updates::Origin;
 use crate::swim::{Introduction, Swim};
 use crate::time::Instant;
 use crate::timers::Timers;
+use crate::versions::{VersionRange, Versions};
 use crate::wire::codec::Codec;
-use crate::wire::message::{Accusation, Alive, Bytes, VersionRange, Versions};
+use crate::wire::message::{Accusation, Alive, Bytes};
 
 /// The parts of a node that layers share, and a clock that tests set.
 #[derive(Debug)]

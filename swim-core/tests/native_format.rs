@@ -5,10 +5,11 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 use swim_core::ids::{Incarnation, LamportTime, SequenceNumber};
+use swim_core::versions::{VersionRange, Versions};
 use swim_core::wire::codec::{Codec, StreamScan};
 use swim_core::wire::message::{
     Accusation, Ack, Alive, Bytes, Entry, IndirectPing, Message, Nack, Ping, PushPull, PushPullHeader, Source, State,
-    StreamMessage, VersionRange, Versions,
+    StreamMessage,
 };
 use swim_core::wire::serf::{Clocks, Join, Leave, SerfMessage, decode_tags, encode_tags};
 

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use swim_core::ids::{Incarnation, LamportTime, SequenceNumber};
+use swim_core::versions::{VersionRange, Versions};
 use swim_core::wire::codec::{Codec, StreamScan};
 use swim_core::wire::compound::{self, CompoundError};
 use swim_core::wire::message::{
     Accusation, Ack, Alive, Bytes, Entry, IndirectPing, Message, Nack, Ping, PushPull, PushPullHeader, Source, State,
-    StreamMessage, VersionRange, Versions, kind,
+    StreamMessage, kind,
 };
 use swim_core::wire::serf::{self, SerfMessage};
 

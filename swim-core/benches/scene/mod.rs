@@ -4,9 +4,10 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
 use swim_core::ids::Incarnation;
+use swim_core::versions::{VersionRange, Versions};
 use swim_core::wire::codec::Codec;
 use swim_core::wire::envelope::{Envelope, Packet};
-use swim_core::wire::message::{Alive, Bytes, Entry, PushPullHeader, State, VersionRange, Versions};
+use swim_core::wire::message::{Alive, Bytes, Entry, PushPullHeader, State};
 use swim_core::{Config, Instant, Node, wire};
 
 /// Updates in one packet.

@@ -42,9 +42,10 @@ use crate::swim::updates::Origin;
 use crate::swim::{Introduction, Swim};
 use crate::time::Instant;
 use crate::timers::{Timer, Timers};
+use crate::versions::VersionRange;
 use crate::wire::codec::MessageError;
 use crate::wire::envelope::{DatagramError, Envelope, PartError};
-use crate::wire::message::{Message, Ping, VersionRange};
+use crate::wire::message::{Message, Ping};
 
 /// One member of a cluster, as a pure state machine.
 ///

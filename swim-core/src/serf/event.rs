@@ -36,7 +36,7 @@ pub enum Event {
         /// Why they are dropped.
         error: DatagramError,
     },
-    /// The event queue was full, and this many events were dropped. Read the members again.
+    /// The event queue was full, and this many events were dropped here. Read the members again.
     Missed {
         /// How many.
         count: u64,
@@ -71,11 +71,13 @@ impl MemberEvent {
     }
 }
 
-/// Events that wait for the application. Full, it drops the newest and says so before the next one that fits.
+/// Events that wait for the application. Full, it drops the newest, and where they are missing it says so: an
+/// application that then reads the members again must not be told older things afterwards.
 #[derive(Debug)]
 pub(crate) struct EventQueue {
     waiting: VecDeque<Event>,
     max: usize,
+    /// Dropped since the last event that waits.
     missed: u64,
 }
 
@@ -86,19 +88,24 @@ impl EventQueue {
 
     /// Queues what `event` makes; it is not even made when there is no room.
     pub(crate) fn push(&mut self, stats: &mut Stats, event: impl FnOnce() -> Event) {
-        if self.waiting.len() >= self.max {
+        let notice = usize::from(self.missed > 0);
+        if self.waiting.len() + notice >= self.max {
             self.missed += 1;
             stats.events_dropped += 1;
             return;
         }
+        let missed = self.take_missed();
+        self.waiting.extend(missed);
         self.waiting.push_back(event());
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
-        if self.missed > 0 {
-            return Some(Event::Missed { count: core::mem::take(&mut self.missed) });
-        }
-        self.waiting.pop_front()
+        self.waiting.pop_front().or_else(|| self.take_missed())
+    }
+
+    fn take_missed(&mut self) -> Option<Event> {
+        let count = core::mem::take(&mut self.missed);
+        (count > 0).then_some(Event::Missed { count })
     }
 }
 
@@ -121,8 +128,13 @@ mod tests {
         }
         assert_eq!(stats.events_dropped, 3);
         let popped: Vec<_> = core::iter::from_fn(|| queue.pop()).collect();
-        assert_eq!(popped, [Event::Missed { count: 3 }, conflict(0), conflict(1)]);
+        assert_eq!(popped, [conflict(0), conflict(1), Event::Missed { count: 3 }]);
+        for n in 0..3 {
+            queue.push(&mut stats, || conflict(n));
+        }
+        assert_eq!((queue.pop(), queue.pop()), (Some(conflict(0)), Some(conflict(1))));
         queue.push(&mut stats, || conflict(9));
-        assert_eq!(queue.pop(), Some(conflict(9)));
+        let popped: Vec<_> = core::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(popped, [Event::Missed { count: 1 }, conflict(9)], "the notice stands where the gap is");
     }
 }

@@ -16,7 +16,8 @@ use crate::serf::intent::Intent;
 use crate::serf::tags::{self, Tags};
 use crate::swim::Swim;
 use crate::time::Instant;
-use crate::wire::message::{State, Versions};
+use crate::versions::Versions;
+use crate::wire::message::State;
 
 /// What Serf says of a member (Serf: `serf/serf.go`, MemberStatus).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::net::SocketAddr;
 
-use crate::wire::message::Versions;
+use crate::versions::Versions;
 
 /// A named function that decides who is let in (memberlist: the alive and merge delegates).
 ///

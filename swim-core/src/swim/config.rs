@@ -49,7 +49,7 @@ pub struct Config {
     /// Members this table will hold, the local one included; more are refused and counted.
     pub members_max: usize,
     /// What we announce about ourselves.
-    pub protocol: crate::wire::message::VersionRange,
+    pub protocol: crate::versions::VersionRange,
 }
 
 impl Config {
@@ -74,7 +74,7 @@ impl Config {
             dead_node_reclaim_time: Duration::ZERO,
             allowed_networks: None,
             members_max: 1 << 20,
-            protocol: crate::wire::message::VersionRange { min: 1, max: 5, current: 2 },
+            protocol: crate::versions::VersionRange { min: 1, max: 5, current: 2 },
         }
     }
 

@@ -39,8 +39,9 @@ use crate::swim::probe::{Pings, Round};
 use crate::swim::relay::Relays;
 use crate::swim::suspicion::Suspicions;
 use crate::swim::table::Table;
+use crate::versions::{VersionRange, Versions};
 use crate::wire::codec::Codec;
-use crate::wire::message::{Alive, Bytes, Source, State, VersionRange, Versions};
+use crate::wire::message::{Alive, Bytes, Source, State};
 
 /// The membership state of one node.
 #[derive(Debug)]

@@ -12,7 +12,8 @@ use crate::swim::selection::choose;
 use crate::swim::updates::Origin;
 use crate::swim::{Exchange, Swim};
 use crate::timers::Timer;
-use crate::wire::message::{Accusation, Alive, Bytes, Entry, PushPull, PushPullHeader, State, Versions};
+use crate::versions::Versions;
+use crate::wire::message::{Accusation, Alive, Bytes, Entry, PushPull, PushPullHeader, State};
 
 /// Why a received state was not used. Nothing of it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

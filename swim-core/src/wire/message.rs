@@ -11,6 +11,7 @@ use core::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Incarnation, SequenceNumber};
+use crate::versions::Versions;
 
 /// The first byte of every message (memberlist: `net.go`). The numbers are the same in both codecs.
 pub mod kind {
@@ -282,26 +283,4 @@ mod state_number {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<State>, D::Error> {
         u8::deserialize(deserializer).map(State::from_number)
     }
-}
-
-/// What a member understands: the membership protocol's range and the application's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub struct Versions {
-    /// Of the membership protocol.
-    pub protocol: VersionRange,
-    /// Of the application above it ("delegate" in memberlist; Serf: 2 to 5).
-    pub application: VersionRange,
-    /// Extensions understood, one bit each; native wire only, 0 on Serf's.
-    pub features: u32,
-}
-
-/// A range of versions and the one that is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub struct VersionRange {
-    /// Lowest understood.
-    pub min: u8,
-    /// Highest understood.
-    pub max: u8,
-    /// Spoken.
-    pub current: u8,
 }

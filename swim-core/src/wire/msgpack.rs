@@ -13,12 +13,10 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use rmp::Marker;
 
 use super::codec::{MessageError, PUSH_PULL_ENTRIES_MAX, USER_LEN_MAX};
-use super::message::{
-    Accusation, Ack, Alive, Bytes, Entry, IndirectPing, Nack, Ping, PushPullHeader, Source, State, VersionRange,
-    Versions,
-};
+use super::message::{Accusation, Ack, Alive, Bytes, Entry, IndirectPing, Nack, Ping, PushPullHeader, Source, State};
 use super::reader::Reader;
 use crate::ids::{Incarnation, SequenceNumber};
+use crate::versions::{VersionRange, Versions};
 
 /// How a field is read. Integers are range-checked where they become a field of a message.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{Incarnation, SequenceNumber};
-use crate::wire::message::{Bytes, Source, State, VersionRange, Versions};
+use crate::versions::{VersionRange, Versions};
+use crate::wire::message::{Bytes, Source, State};
 
 const BOTH: [Codec; 2] = [Codec::Native, Codec::Serf];
 
