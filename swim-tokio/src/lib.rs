@@ -1,1 +1,183 @@
-//! Placeholder.
+//! Cluster membership, failure detection and cluster-wide messages on tokio.
+//!
+//! [`Cluster`] is a running member. It needs a runtime, of either flavour, with I/O and time enabled
+//! (`#[tokio::main]` does that), and uses no thread of its own.
+//!
+//! ```no_run
+//! use swim_tokio::swim_core::Event;
+//! use swim_tokio::{Cluster, Options};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut options = Options::lan("web-1", "0.0.0.0:7946".parse()?);
+//!     options.config.tags.insert("role", "web");
+//!     let cluster = Cluster::start(options).await?;
+//!     let mut events = cluster.events();
+//!
+//!     let joined = cluster.join(&["seed.example.net", "10.0.0.7:7946"]).await?;
+//!     println!("joined by {} of the seeds", joined.reached);
+//!     for member in cluster.members() {
+//!         println!("{} at {} is {}", member.name, member.address, member.status);
+//!     }
+//!
+//!     loop {
+//!         tokio::select! {
+//!             event = events.next() => match event {
+//!                 Some(Event::Member { kind, member }) => println!("{}: {}", kind.as_str(), member.name),
+//!                 Some(_) => {}
+//!                 None => break,
+//!             },
+//!             _ = tokio::time::sleep(std::time::Duration::from_secs(60)) => break,
+//!         }
+//!     }
+//!     cluster.leave().await?;
+//!     cluster.shutdown().await;
+//!     Ok(())
+//! }
+//! ```
+
+use core::net::SocketAddr;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use std::io::{self, ErrorKind};
+use std::net::ToSocketAddrs as _;
+use std::time::Instant;
+
+use futures_io::{AsyncRead, AsyncWrite};
+use swim_driver::{Listener, Runtime, Udp};
+use tokio::io::ReadBuf;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::runtime::Handle;
+
+pub use swim_driver::swim_core;
+pub use swim_driver::{
+    EVENTS_MAX, Events, IoStats, JoinError, JoinErrorKind, Joined, LeaveError, Options, PingError, SeedError,
+    SeedFailure, SetTagsError, StartError,
+};
+
+/// A running member of a cluster, on tokio.
+pub type Cluster = swim_driver::Cluster<Tokio>;
+
+/// The tokio runtime that a cluster was started on.
+#[derive(Clone, Debug)]
+pub struct Tokio(Handle);
+
+impl Runtime for Tokio {
+    type Udp = Datagrams;
+    type Listener = Connections;
+    type Stream = Stream;
+
+    fn current() -> io::Result<Self> {
+        Handle::try_current().map(Self).map_err(io::Error::other)
+    }
+
+    fn udp(&self, socket: std::net::UdpSocket) -> io::Result<Datagrams> {
+        let watched = UdpSocket::from_std(socket.try_clone()?)?;
+        Ok(Datagrams { socket, watched })
+    }
+
+    fn listener(&self, listener: std::net::TcpListener) -> io::Result<Connections> {
+        TcpListener::from_std(listener).map(Connections)
+    }
+
+    async fn connect(&self, peer: SocketAddr) -> io::Result<Stream> {
+        Stream::new(TcpStream::connect(peer).await?)
+    }
+
+    async fn sleep_until(&self, deadline: Instant) {
+        tokio::time::sleep_until(deadline.into()).await;
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(task);
+    }
+
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        // Not `tokio::net::lookup_host`: that one wants to be called on the runtime.
+        let host = host.to_owned();
+        let lookup = self.0.spawn_blocking(move || (host, port).to_socket_addrs().map(Iterator::collect));
+        lookup.await.map_err(io::Error::other)?
+    }
+}
+
+/// A datagram socket.
+///
+/// Two handles of one socket. Tokio's remembers readiness, and says that there is nothing before it has been told
+/// otherwise: after a suspended process wakes, that can be later than its timers. So the plain one is asked first, and
+/// tokio's only to make it take note that there is nothing left.
+#[derive(Debug)]
+pub struct Datagrams {
+    socket: std::net::UdpSocket,
+    watched: UdpSocket,
+}
+
+impl Udp for Datagrams {
+    async fn readable(&self) -> io::Result<()> {
+        self.watched.readable().await
+    }
+
+    async fn writable(&self) -> io::Result<()> {
+        self.watched.writable().await
+    }
+
+    fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        match self.socket.recv_from(buf) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.watched.try_recv_from(buf),
+            received => received,
+        }
+    }
+
+    fn try_send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<usize> {
+        match self.socket.send_to(datagram, to) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.watched.try_send_to(datagram, to),
+            sent => sent,
+        }
+    }
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct Connections(TcpListener);
+
+impl Listener for Connections {
+    type Stream = Stream;
+
+    async fn accept(&mut self) -> io::Result<(Stream, SocketAddr)> {
+        let (stream, from) = self.0.accept().await?;
+        Ok((Stream::new(stream)?, from))
+    }
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Stream(TcpStream);
+
+impl Stream {
+    fn new(stream: TcpStream) -> io::Result<Self> {
+        // Each side waits for what the other writes; holding back the last bytes only costs time.
+        stream.set_nodelay(true)?;
+        Ok(Self(stream))
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        ready!(tokio::io::AsyncRead::poll_read(Pin::new(&mut self.0), cx, &mut buf))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        tokio::io::AsyncWrite::poll_write(Pin::new(&mut self.0), cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        tokio::io::AsyncWrite::poll_flush(Pin::new(&mut self.0), cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        tokio::io::AsyncWrite::poll_shutdown(Pin::new(&mut self.0), cx)
+    }
+}

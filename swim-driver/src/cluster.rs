@@ -1,0 +1,411 @@
+//! The handle that applications hold.
+
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::sync::Arc;
+
+use futures_lite::future::or;
+use swim_core::Config;
+use swim_core::node::Summary;
+use swim_core::node::input::{CommandError, Reply};
+use swim_core::node::trace::Traced;
+use swim_core::serf::config::Life;
+use swim_core::serf::member::MemberInfo;
+use swim_core::serf::tags::{Tags, TagsTooLarge};
+use swim_core::stats::Stats;
+
+use crate::bind::{self, Bound};
+use crate::drive::drive;
+use crate::events::Events;
+use crate::join::{JoinError, JoinErrorKind, Joined, Seeds};
+use crate::options::{Options, StartError};
+use crate::runtime::Runtime;
+use crate::shared::{Clock, CommandFailure, IoStats, Shared, StopGuard, Stopped, TaskGuard};
+use crate::streams::accept;
+use crate::trace::{self, Trace, TraceSink};
+
+/// A running member of a cluster.
+///
+/// Clones are the same member. Dropping the last one stops it at once, as a crash would look to the others: the
+/// tasks end and the sockets close, soon after. Say goodbye with [`leave`](Self::leave) first, and wait for the end
+/// with [`shutdown`](Self::shutdown) when the port is needed again. [`Events`] do not keep it running.
+///
+/// Dropping a future of any method is safe; what each leaves behind is said there. The views (`members`, `stats` and
+/// so on) go on working after it has stopped, and then show the last state.
+pub struct Cluster<R: Runtime> {
+    handle: Arc<Handle<R>>,
+}
+
+impl<R: Runtime> Cluster<R> {
+    /// Binds the sockets and starts the node, alone; see [`join`](Self::join).
+    ///
+    /// It must be called on the runtime, and lives on it. Cancel-safe: it does not wait for anything.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`]. Nothing is left behind then, except an empty trace file in some cases.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let Options { mut config, bind, advertise, seed, trace } = options;
+        let runtime = R::current().map_err(StartError::Runtime)?;
+        let Bound { udp, tcp, address } = bind::bind(bind)?;
+        config.advertise = bind::advertise(advertise, address)?;
+        config.validate()?;
+        let failed = |transport| move |source| StartError::Bind { transport, address, source };
+        let socket = runtime.udp(udp).map_err(failed("UDP"))?;
+        let listener = runtime.listener(tcp).map_err(failed("TCP"))?;
+        let seed = match seed {
+            Some(seed) => seed,
+            None => fresh_seed()?,
+        };
+        let (trace, file) = match trace {
+            Some(path) => {
+                let file = trace::create(&path).map_err(|error| StartError::Trace(path.clone(), error))?;
+                (Some(Arc::new(Trace::default())), Some((path, file)))
+            }
+            None => (None, None),
+        };
+
+        let clock = Clock::start();
+        let node = Traced::new(config, seed, clock.now(), trace.clone().map(TraceSink))?;
+        let shared = Arc::new(Shared::new(runtime, clock, node, trace, address));
+        // From here on the handle stops what has been started, should anything below fail.
+        let handle = Arc::new(Handle { shared: shared.clone() });
+        if let (Some(trace), Some((path, file))) = (shared.trace.clone(), file) {
+            let guard = TaskGuard::new(shared.clone());
+            let write = move || {
+                trace.write_to(file);
+                drop(guard);
+            };
+            let spawned = std::thread::Builder::new().name("swim-trace".into()).spawn(write);
+            spawned.map_err(|error| StartError::Trace(path, error))?;
+        }
+        shared.spawn(|shared| {
+            let guard = StopGuard(shared.clone());
+            async move {
+                let _guard = guard;
+                drive(shared, socket).await;
+            }
+        });
+        shared.spawn(|shared| {
+            let guard = StopGuard(shared.clone());
+            async move {
+                let _guard = guard;
+                accept(shared, listener).await;
+            }
+        });
+        Ok(Self { handle })
+    }
+
+    /// Joins the cluster that the seeds are members of, by exchanging the full state with each of them.
+    ///
+    /// A seed is `host`, `host:port`, `ip`, `ip:port`, `[ipv6]:port` or a bare `ipv6`, optionally with `name/` in
+    /// front, as for Serf. The default port is the one bound here. Host names are resolved side by side, and every
+    /// address of a name is tried. One seed reached is enough. User events from before the join are not replayed.
+    ///
+    /// Cancel-safe: before the names are resolved nothing has happened; after that the exchanges go on, and only their
+    /// result is lost.
+    ///
+    /// # Errors
+    ///
+    /// When no seed was reached, with the reason for each. The node goes on as before, and the call may be repeated.
+    pub async fn join<S: AsRef<str>>(&self, seeds: &[S]) -> Result<Joined, JoinError> {
+        self.join_with(seeds, false).await
+    }
+
+    /// Like [`join`](Self::join); with `replay`, user events from before the join are delivered too, as far as the
+    /// seeds still have them.
+    ///
+    /// # Errors
+    ///
+    /// As of [`join`](Self::join).
+    pub async fn join_with<S: AsRef<str>>(&self, seeds: &[S], replay: bool) -> Result<Joined, JoinError> {
+        let shared = self.shared();
+        if seeds.is_empty() {
+            return Ok(Joined::default());
+        }
+        let resolving = async { Some(Seeds::resolve(&shared.runtime, seeds, shared.bound.port()).await) };
+        let stopped = async {
+            shared.stopping.wait().await;
+            None
+        };
+        let Some(mut seeds) = or(stopped, resolving).await else {
+            return Err(Seeds::stopped(seeds));
+        };
+        let addresses = seeds.addresses();
+        if addresses.is_empty() {
+            return Err(seeds.failed_for(JoinErrorKind::NoSeed));
+        }
+        let result = match shared.command(|node, now| Ok::<_, Never>(node.join(now, &addresses, replay))) {
+            Ok(command) => command.await,
+            Err(CommandFailure::Stopped) => Err(Stopped),
+            Err(CommandFailure::Refused(never)) => match never {},
+        };
+        let Ok(outcome) = result else {
+            return Err(seeds.failed_for(JoinErrorKind::Stopped));
+        };
+        seeds.enter(outcome.replies);
+        match outcome.done {
+            Ok(()) => Ok(seeds.joined()),
+            Err(CommandError::NotAlive) => Err(seeds.failed_for(JoinErrorKind::NotAlive)),
+            Err(_) => Err(seeds.failed_for(JoinErrorKind::NoSeed)),
+        }
+    }
+
+    /// Every member that is remembered: alive, leaving, left or failed, this one included. The order is stable.
+    ///
+    /// It copies them all while the node waits; with thousands of members, follow [`events`](Self::events) instead of
+    /// calling it often.
+    pub fn members(&self) -> Vec<MemberInfo> {
+        self.shared().with(|guarded, _| guarded.node.node().members().map(|member| member.to_info()).collect())
+    }
+
+    /// The member of this name.
+    pub fn member(&self, name: &[u8]) -> Option<MemberInfo> {
+        self.shared().with(|guarded, _| guarded.node.node().member(name).map(|member| member.to_info()))
+    }
+
+    /// This member.
+    pub fn local(&self) -> MemberInfo {
+        self.shared().with(|guarded, _| guarded.node.node().local().to_info())
+    }
+
+    /// This member's tags.
+    pub fn tags(&self) -> Tags {
+        self.shared().with(|guarded, _| guarded.node.node().tags().clone())
+    }
+
+    /// What happens from now on. May be called many times; each has a queue of its own.
+    pub fn events(&self) -> Events {
+        // Under the lock, so that none is added after `stop` has closed them all.
+        self.shared().with(|guarded, _| {
+            let events = self.shared().consumers.add();
+            if guarded.stopped {
+                self.shared().consumers.close();
+            }
+            events
+        })
+    }
+
+    /// Replaces this member's tags and tells the others; resolves when the news has been sent. At most 512 bytes, encoded.
+    ///
+    /// Cancel-safe: the tags are replaced when the future is polled first, and the news spreads anyway.
+    ///
+    /// # Errors
+    ///
+    /// [`SetTagsError::TooLarge`] and nothing is changed; [`CommandError::TimedOut`] when the tags are changed but the
+    /// news may not have spread; [`CommandError::NotAlive`] after [`leave`](Self::leave).
+    pub async fn set_tags(&self, tags: Tags) -> Result<(), SetTagsError> {
+        let command = match self.shared().command(|node, now| node.set_tags(now, &tags)) {
+            Ok(command) => command,
+            Err(CommandFailure::Refused(error)) => return Err(SetTagsError::TooLarge(error)),
+            Err(CommandFailure::Stopped) => return Err(SetTagsError::Stopped),
+        };
+        let outcome = command.await.map_err(|Stopped| SetTagsError::Stopped)?;
+        outcome.done.map_err(SetTagsError::Command)
+    }
+
+    /// Pings a member once; the round-trip time.
+    ///
+    /// Cancel-safe: the ping goes on and its answer is ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::NoMember`] when nobody has this name, [`CommandError::TimedOut`] when there was no answer
+    /// within the probe timeout.
+    pub async fn ping(&self, name: &[u8]) -> Result<Duration, PingError> {
+        let command = self.shared().command(|node, now| Ok::<_, Never>(node.ping(now, name)));
+        let command = match command {
+            Ok(command) => command,
+            Err(CommandFailure::Refused(never)) => match never {},
+            Err(CommandFailure::Stopped) => return Err(PingError::Stopped),
+        };
+        let outcome = command.await.map_err(|Stopped| PingError::Stopped)?;
+        outcome.done.map_err(PingError::Command)?;
+        let pong = outcome.replies.into_iter().find_map(|reply| match reply {
+            Reply::Pong(rtt) => Some(rtt),
+            Reply::SeedReached(_) | Reply::SeedFailed(..) | Reply::Done(_) | _ => None,
+        });
+        pong.ok_or(PingError::Command(CommandError::TimedOut))
+    }
+
+    /// Says goodbye, so that the others list this member as left and not as failed; resolves when the news has had
+    /// time to spread, some seconds later. If it cannot be sent, the node leaves all the same, after twice the
+    /// configured `broadcast_timeout`. Afterwards it still answers until [`shutdown`](Self::shutdown), but there is no
+    /// way back.
+    ///
+    /// Cancel-safe: the goodbye goes on. Calling it again while it goes on, or after it, is not a second goodbye.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaveError::Stopped`] when the cluster was stopped before or meanwhile.
+    pub async fn leave(&self) -> Result<(), LeaveError> {
+        let command = match self.shared().command(|node, now| Ok::<_, Never>(node.leave(now))) {
+            Ok(command) => command,
+            Err(CommandFailure::Refused(never)) => match never {},
+            Err(CommandFailure::Stopped) => return Err(LeaveError::Stopped),
+        };
+        let outcome = command.await.map_err(|Stopped| LeaveError::Stopped)?;
+        outcome.done.map_err(LeaveError::Command)
+    }
+
+    /// Stops everything without a goodbye; resolves when the tasks have ended, the sockets are closed and the trace
+    /// is written. Commands that wait end with an error, [`Events`] after those already there.
+    ///
+    /// Cancel-safe: it stops anyway, as soon as the future has been polled.
+    pub async fn shutdown(&self) {
+        self.shared().stop();
+        self.stopped().await;
+    }
+
+    /// Resolves when everything has stopped, for whatever reason: [`shutdown`](Self::shutdown), the end of the runtime,
+    /// or a defect in the node. Waiting for it keeps this handle, and so the cluster. Cancel-safe.
+    pub async fn stopped(&self) {
+        self.shared().ended.wait().await;
+    }
+
+    /// What the node has counted since the start.
+    pub fn stats(&self) -> Stats {
+        self.shared().with(|guarded, _| guarded.node.node().stats().clone())
+    }
+
+    /// Troubles with sockets since the start.
+    pub fn io_stats(&self) -> IoStats {
+        self.shared().io.read()
+    }
+
+    /// How much of everything there is now.
+    pub fn summary(&self) -> Summary {
+        self.shared().with(|guarded, _| guarded.node.node().summary())
+    }
+
+    /// Whether this member is alive, leaving, or has left.
+    pub fn life(&self) -> Life {
+        self.shared().with(|guarded, _| guarded.node.node().life())
+    }
+
+    /// The configuration it was started with, with the address it advertises.
+    pub fn config(&self) -> Config {
+        self.shared().with(|guarded, _| guarded.node.node().config().clone())
+    }
+
+    /// Where it listens, with the real port.
+    pub fn bound_address(&self) -> SocketAddr {
+        self.shared().bound
+    }
+
+    /// Where the others reach it.
+    pub fn advertised_address(&self) -> SocketAddr {
+        self.shared().advertised
+    }
+
+    fn shared(&self) -> &Shared<R> {
+        &self.handle.shared
+    }
+}
+
+impl<R: Runtime> Clone for Cluster<R> {
+    fn clone(&self) -> Self {
+        Self { handle: self.handle.clone() }
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Cluster<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the lock: it may be held by whoever formats this.
+        f.debug_struct("Cluster")
+            .field("bound", &self.shared().bound)
+            .field("advertised", &self.shared().advertised)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What clones share. The tasks hold [`Shared`] but not this, so its end means that no application is left.
+struct Handle<R: Runtime> {
+    shared: Arc<Shared<R>>,
+}
+
+impl<R: Runtime> Drop for Handle<R> {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
+
+/// The error of commands that the node always takes.
+#[derive(Debug)]
+enum Never {}
+
+fn fresh_seed() -> Result<[u8; 32], StartError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| {
+        tracing::error!(%error, "no random numbers");
+        StartError::Random
+    })?;
+    Ok(seed)
+}
+
+/// Why tags were not replaced, or not with certainty known to everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetTagsError {
+    /// They do not fit; nothing was changed.
+    TooLarge(TagsTooLarge),
+    /// What the node says.
+    Command(CommandError),
+    /// The cluster has stopped.
+    Stopped,
+}
+
+/// Why a ping had no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PingError {
+    /// What the node says.
+    Command(CommandError),
+    /// The cluster has stopped.
+    Stopped,
+}
+
+/// Why a goodbye was not said to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeaveError {
+    /// What the node says.
+    Command(CommandError),
+    /// The cluster has stopped.
+    Stopped,
+}
+
+const STOPPED: &str = "the cluster has stopped";
+
+impl fmt::Display for SetTagsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge(error) => error.fmt(f),
+            Self::Command(error) => error.fmt(f),
+            Self::Stopped => f.write_str(STOPPED),
+        }
+    }
+}
+
+impl fmt::Display for PingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command(error) => error.fmt(f),
+            Self::Stopped => f.write_str(STOPPED),
+        }
+    }
+}
+
+impl fmt::Display for LeaveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command(error) => error.fmt(f),
+            Self::Stopped => f.write_str(STOPPED),
+        }
+    }
+}
+
+impl core::error::Error for SetTagsError {}
+impl core::error::Error for PingError {}
+impl core::error::Error for LeaveError {}

@@ -1,0 +1,114 @@
+//! What a cluster handle is started from, and why it may not start.
+
+use core::fmt;
+use core::net::SocketAddr;
+use std::io;
+use std::path::PathBuf;
+
+use swim_core::ids::Name;
+use swim_core::{Config, ConfigError};
+
+/// Everything [`Cluster::start`](crate::Cluster::start) needs to know.
+#[derive(Clone)]
+pub struct Options {
+    /// The protocol's configuration. Its `advertise` is overwritten at the start from the two fields below.
+    pub config: Config,
+    /// Where to listen, for datagrams and for streams. Port 0 takes a free port, the same for both.
+    pub bind: SocketAddr,
+    /// Where the others reach us; port 0 stands for the bound one. `None`: the bound address, or, when bound to an
+    /// unspecified one (`0.0.0.0`), a private address of this host.
+    pub advertise: Option<SocketAddr>,
+    /// `None` draws 32 bytes from the operating system, and nothing else is safe in service: the seed also feeds the
+    /// nonces, so one seed used twice with one key gives the encryption away. A fixed one is for tests and replay.
+    pub seed: Option<[u8; 32]>,
+    /// Record every input of the node into this new file, for replay. It must not exist; on Unix it gets mode 0600.
+    pub trace: Option<PathBuf>,
+}
+
+impl Options {
+    /// For one data centre.
+    pub fn lan(name: impl Into<Name>, bind: SocketAddr) -> Self {
+        Self::new(Config::lan(name, bind), bind)
+    }
+
+    /// Across the internet.
+    pub fn wan(name: impl Into<Name>, bind: SocketAddr) -> Self {
+        Self::new(Config::wan(name, bind), bind)
+    }
+
+    /// On one machine.
+    pub fn local(name: impl Into<Name>, bind: SocketAddr) -> Self {
+        Self::new(Config::local(name, bind), bind)
+    }
+
+    fn new(config: Config, bind: SocketAddr) -> Self {
+        Self { config, bind, advertise: None, seed: None, trace: None }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the seed: who knows it can compute the nonces.
+        let Self { config, bind, advertise, seed: _, trace } = self;
+        f.debug_struct("Options")
+            .field("config", config)
+            .field("bind", bind)
+            .field("advertise", advertise)
+            .field("trace", trace)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why nothing was started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address could not be listened on.
+    Bind {
+        /// `"UDP"` or `"TCP"`.
+        transport: &'static str,
+        /// The one asked for.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// Bound to an unspecified address, and this host has no private one: say which to advertise.
+    Advertise,
+    /// The configuration contradicts itself.
+    Config(ConfigError),
+    /// The trace file could not be created.
+    Trace(PathBuf, io::Error),
+    /// The operating system gave no random numbers.
+    Random,
+    /// The caller does not run on the runtime that the handle is for.
+    Runtime(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind { transport, address, source } => write!(f, "cannot bind {transport} {address}: {source}"),
+            Self::Advertise => f.write_str("no private address found, and no address to advertise was given"),
+            Self::Config(error) => error.fmt(f),
+            Self::Trace(path, error) => write!(f, "cannot create trace file {}: {error}", path.display()),
+            Self::Random => f.write_str("the operating system gave no random numbers"),
+            Self::Runtime(error) => write!(f, "no runtime: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Bind { source, .. } => Some(source),
+            Self::Trace(_, error) | Self::Runtime(error) => Some(error),
+            Self::Config(_) | Self::Advertise | Self::Random => None,
+        }
+    }
+}
+
+impl From<ConfigError> for StartError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
