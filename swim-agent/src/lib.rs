@@ -1,1 +1,26 @@
-//! Placeholder.
+//! A cluster membership agent that takes the place of HashiCorp Serf's: the same sub-commands and flags, the same
+//! JSON configuration, the same RPC protocol.
+//!
+//! | Folder | What it is |
+//! |---|---|
+//! | `cli/` | the commands; all but `agent` are short-lived clients of a running agent |
+//! | `rpc/` | the protocol between the two: msgpack, the server with its sessions, the client |
+//! | `config/` | what an agent can be told, by flags and files |
+//! | `agent/` | one agent's life: start, join, signals, reload, leave |
+//! | `log/` | Serf's log lines and how they reach the terminal |
+//!
+//! The program is all there is to use; programs that want membership inside themselves embed `swim-tokio`.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails should say where"))]
+
+mod agent;
+mod cli;
+mod config;
+mod io_text;
+mod log;
+mod rpc;
+
+pub use cli::main;
+
+/// What this program says it is.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,23 @@
+//! What an agent prints when it is up: scripts and people look for these lines.
+
+use core::net::SocketAddr;
+
+use swim_tokio::Cluster;
+
+use crate::config::Settings;
+use crate::log::console::Console;
+
+pub(crate) fn print(console: &Console, cluster: &Cluster, settings: &Settings, rpc: SocketAddr) {
+    let config = cluster.config();
+    console.say("Serf agent running!");
+    console.info(&format!("                  Node name: '{}'", config.name));
+    console.info(&format!("                  Bind addr: '{}'", cluster.bound_address()));
+    if !settings.advertise.is_empty() {
+        console.info(&format!("Advertise addr: '{}'", cluster.advertised_address()));
+    }
+    console.info(&format!("                   RPC addr: '{rpc}'"));
+    console.info(&format!("                  Encrypted: {}", !config.wire.keyring.is_empty()));
+    console.info("                   Snapshot: false");
+    console.info(&format!("                    Profile: {}", settings.profile));
+    console.info(&format!("Message Compression Enabled: {}", config.wire.compression));
+}

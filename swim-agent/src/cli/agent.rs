@@ -1,0 +1,168 @@
+//! `agent`
+
+use std::process::ExitCode;
+
+use crate::agent::{Launch, run as run_agent};
+use crate::cli::flags::{Flag, Kind, Parsed};
+use crate::cli::{Command, Failure};
+use crate::config::duration::parse_duration;
+use crate::config::{Settings, Source, parse_tag};
+
+const fn text(name: &'static str, hint: &'static str, help: &'static str) -> Flag {
+    Flag { name, kind: Kind::Text, hint, help }
+}
+
+const fn boolean(name: &'static str, help: &'static str) -> Flag {
+    Flag { name, kind: Kind::Bool, hint: "", help }
+}
+
+const fn int(name: &'static str, hint: &'static str, help: &'static str) -> Flag {
+    Flag { name, kind: Kind::Int, hint, help }
+}
+
+pub(crate) const COMMAND: Command = Command {
+    name: "agent",
+    synopsis: "Runs an agent",
+    usage: "[options]",
+    about: "\
+Runs an agent, one member of a cluster, until it is interrupted.",
+    flags: Some(&[
+        text("bind", "=0.0.0.0:7946", "Address to listen on for the cluster. IPv6: [::1] or [::1]:7946."),
+        text(
+            "iface",
+            "=name",
+            "Network interface to listen on, in place of -bind. With both, the\ninterface must have the address.",
+        ),
+        text("advertise", "=addr", "Address told to the other members, if not the one bound to."),
+        text("config-file", "=path", "JSON file to read settings from. May be given several times."),
+        text(
+            "config-dir",
+            "=path",
+            "Directory whose *.json files to read settings from, in order of\ntheir names. May be given several times.",
+        ),
+        boolean("dev", "For a first try: on 127.0.0.1 only, quick to notice failures,\nand it says what to type next."),
+        text("encrypt", "=key", "Key to encrypt the cluster's traffic with; see keygen."),
+        text(
+            "join",
+            "=addr",
+            "Member to join at start; the agent ends if none can be reached.\nMay be given several times.",
+        ),
+        text("log-level", "=info", "trace, debug, info, warn or err."),
+        text("node", "=hostname", "Name of this member, unique in the cluster."),
+        text("profile", "=lan", "Timing: lan, wan or local."),
+        int("protocol", "=5", "Serf protocol version to speak, for upgrades."),
+        text("retry-join", "=addr", "Member to join, again and again until it works. May be given\nseveral times."),
+        text("retry-interval", "=30s", "Time between two of those attempts."),
+        int("retry-max", "=0", "How many more attempts after the first; 0 for no limit."),
+        boolean("replay", "Replay old user events on joining."),
+        boolean("disable-compression", "Send nothing compressed."),
+        text("broadcast-timeout", "=5s", "How long leaving and the like wait for the news to spread."),
+        text("role", "=foo", "Deprecated: the tag role."),
+        text("rpc-addr", "=127.0.0.1:7373", "Address to listen on for the other commands."),
+        text("tag", " key=value", "Tag of this member. May be given several times."),
+        text("wire", "=native", "Format on the network: native, or serf to be a member of a cluster\nof Serf agents."),
+    ]),
+    prefix: "==> ",
+    run,
+};
+
+fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
+    let flags = settings(parsed).map_err(Failure::Message)?;
+    let sources = parsed.iter().filter_map(|(name, value)| match name {
+        "config-file" => Some(Source::File(value.into())),
+        "config-dir" => Some(Source::Directory(value.into())),
+        _ => None,
+    });
+    Ok(run_agent(&Launch { flags, sources: sources.collect(), dev: parsed.is_on("dev") }))
+}
+
+fn settings(parsed: &Parsed) -> Result<Settings, String> {
+    let text = |name| parsed.text(name).unwrap_or_default().to_owned();
+    let texts = |name| parsed.all(name).map(str::to_owned).collect();
+    let duration = |name| {
+        let given = parsed.text(name).filter(|text| !text.is_empty());
+        given.map(parse_duration).transpose().map_err(|error| format!("Error: {error}"))
+    };
+    // What is below zero overrides nothing, like zero.
+    let count = |name| parsed.int(name).and_then(|value| u64::try_from(value).ok()).unwrap_or(0);
+    Ok(Settings {
+        tags: parsed.all("tag").map(parse_tag).collect::<Result<_, _>>()?,
+        broadcast_timeout: duration("broadcast-timeout")?,
+        retry_interval: duration("retry-interval")?,
+        node_name: text("node"),
+        role: text("role"),
+        bind: text("bind"),
+        interface: text("iface"),
+        advertise: text("advertise"),
+        encrypt_key: text("encrypt"),
+        start_join: texts("join"),
+        replay_on_join: parsed.is_on("replay"),
+        retry_join: texts("retry-join"),
+        retry_max_attempts: count("retry-max"),
+        log_level: text("log-level"),
+        profile: text("profile"),
+        wire: text("wire"),
+        protocol: count("protocol"),
+        rpc_addr: text("rpc-addr"),
+        disable_compression: parsed.is_on("disable-compression"),
+        ..Settings::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Settings, String> {
+        let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        settings(&Parsed::new(COMMAND.flags.unwrap(), &arguments).unwrap())
+    }
+
+    #[test]
+    fn flags_become_settings() {
+        let settings = parse(&[
+            "-node=n",
+            "--bind",
+            "127.0.0.1",
+            "-join=a",
+            "-join",
+            "b",
+            "-retry-join=c",
+            "-retry-interval=1m",
+            "-retry-max=2",
+            "-tag",
+            "k=v=w",
+            "-tag=x=",
+            "-replay",
+            "-protocol=4",
+            "-encrypt=key",
+            "--wire",
+            "serf",
+        ]);
+        let expected = Settings {
+            node_name: "n".into(),
+            bind: "127.0.0.1".into(),
+            start_join: vec!["a".into(), "b".into()],
+            retry_join: vec!["c".into()],
+            retry_interval: Some(Duration::from_secs(60)),
+            retry_max_attempts: 2,
+            tags: BTreeMap::from([("k".into(), "v=w".into()), ("x".into(), String::new())]),
+            replay_on_join: true,
+            protocol: 4,
+            encrypt_key: "key".into(),
+            wire: "serf".into(),
+            ..Settings::default()
+        };
+        assert_eq!(settings, Ok(expected));
+    }
+
+    #[test]
+    fn bad_values() {
+        assert_eq!(parse(&["-tag", "x"]), Err("Error: Invalid tag: 'x'".into()));
+        assert_eq!(parse(&["-retry-interval=zz"]), Err("Error: time: invalid duration \"zz\"".into()));
+        assert_eq!(parse(&["-retry-max=-1", "-protocol=0"]), Ok(Settings::default()));
+    }
+}

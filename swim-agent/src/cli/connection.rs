@@ -1,0 +1,33 @@
+//! How commands find the agent that they talk to.
+
+use std::env;
+use std::net::TcpStream;
+
+use crate::cli::Failure;
+use crate::cli::flags::{Flag, Kind, Parsed};
+use crate::rpc::client::Client;
+
+pub(crate) const RPC_ADDR: Flag = Flag {
+    name: "rpc-addr",
+    kind: Kind::Text,
+    hint: "=127.0.0.1:7373",
+    help: "RPC address of the agent. Default: $SERF_RPC_ADDR.",
+};
+
+pub(crate) const RPC_AUTH: Flag = Flag {
+    name: "rpc-auth",
+    kind: Kind::Text,
+    hint: "=token",
+    help: "RPC token of the agent. Default: $SERF_RPC_AUTH.",
+};
+
+/// Connects to the agent that flags, environment or default name.
+pub(crate) fn connect(parsed: &Parsed) -> Result<Client<TcpStream>, Failure> {
+    let given = |flag: &str, variable: &str| {
+        parsed.text(flag).map(str::to_owned).or_else(|| env::var(variable).ok().filter(|value| !value.is_empty()))
+    };
+    let address = given("rpc-addr", "SERF_RPC_ADDR").unwrap_or_else(|| "127.0.0.1:7373".to_owned());
+    let auth = given("rpc-auth", "SERF_RPC_AUTH").unwrap_or_default();
+    Client::connect(&address, &auth)
+        .map_err(|error| Failure::Message(format!("Error connecting to Serf agent: {error}")))
+}

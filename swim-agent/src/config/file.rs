@@ -1,0 +1,280 @@
+//! Configuration files: JSON objects whose keys, in any case, are those of one table.
+
+use core::time::Duration;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::config::Settings;
+use crate::config::duration::parse_duration;
+use crate::io_text::io_text;
+
+/// How a key is read and where its value goes.
+enum Key {
+    Text(fn(&mut Settings) -> &mut String),
+    Flag(fn(&mut Settings) -> &mut bool),
+    /// A flag that says the opposite of its setting.
+    Not(fn(&mut Settings) -> &mut bool),
+    Number(fn(&mut Settings) -> &mut u64),
+    Duration(fn(&mut Settings) -> &mut Option<Duration>),
+    Texts(fn(&mut Settings) -> &mut Vec<String>),
+    Tags,
+    /// A key of Serf's whose feature this agent does not have: to ignore it could do harm.
+    Unsupported,
+}
+
+#[rustfmt::skip]
+const KEYS: &[(&str, Key)] = &[
+    ("advertise",                 Key::Text(|s| &mut s.advertise)),
+    ("bind",                      Key::Text(|s| &mut s.bind)),
+    ("broadcast_timeout",         Key::Duration(|s| &mut s.broadcast_timeout)),
+    ("disable_coordinates",       Key::Unsupported),
+    ("disable_name_resolution",   Key::Unsupported),
+    ("discover",                  Key::Unsupported),
+    ("enable_compression",        Key::Not(|s| &mut s.disable_compression)),
+    ("enable_syslog",             Key::Unsupported),
+    ("encrypt_key",               Key::Text(|s| &mut s.encrypt_key)),
+    ("event_handlers",            Key::Unsupported),
+    ("interface",                 Key::Text(|s| &mut s.interface)),
+    ("keyring_file",              Key::Unsupported),
+    ("leave_on_terminate",        Key::Flag(|s| &mut s.leave_on_terminate)),
+    ("log_level",                 Key::Text(|s| &mut s.log_level)),
+    ("mdns",                      Key::Unsupported),
+    ("node_name",                 Key::Text(|s| &mut s.node_name)),
+    ("profile",                   Key::Text(|s| &mut s.profile)),
+    ("protocol",                  Key::Number(|s| &mut s.protocol)),
+    ("query_response_size_limit", Key::Unsupported),
+    ("query_size_limit",          Key::Unsupported),
+    ("reconnect_interval",        Key::Unsupported),
+    ("reconnect_timeout",         Key::Duration(|s| &mut s.reconnect_timeout)),
+    ("rejoin_after_leave",        Key::Unsupported),
+    ("replay_on_join",            Key::Flag(|s| &mut s.replay_on_join)),
+    ("retry_interval",            Key::Duration(|s| &mut s.retry_interval)),
+    ("retry_join",                Key::Texts(|s| &mut s.retry_join)),
+    ("retry_max_attempts",        Key::Number(|s| &mut s.retry_max_attempts)),
+    ("role",                      Key::Text(|s| &mut s.role)),
+    ("rpc_addr",                  Key::Text(|s| &mut s.rpc_addr)),
+    ("rpc_auth",                  Key::Text(|s| &mut s.rpc_auth)),
+    ("skip_leave_on_interrupt",   Key::Flag(|s| &mut s.skip_leave_on_interrupt)),
+    ("snapshot_path",             Key::Unsupported),
+    ("start_join",                Key::Texts(|s| &mut s.start_join)),
+    ("statsd_addr",               Key::Unsupported),
+    ("statsite_addr",             Key::Unsupported),
+    ("syslog_facility",           Key::Unsupported),
+    ("tags",                      Key::Tags),
+    ("tags_file",                 Key::Unsupported),
+    ("tombstone_timeout",         Key::Duration(|s| &mut s.tombstone_timeout)),
+    ("user_event_size_limit",     Key::Unsupported),
+    ("validate_node_names",       Key::Unsupported),
+    ("wire",                      Key::Text(|s| &mut s.wire)),
+];
+
+/// Reads one file. The error is one message for a person, with the file's path.
+pub(crate) fn read(path: &Path) -> Result<Settings, String> {
+    let shown = path.display();
+    let failed = |error: &std::io::Error| format!("Error reading '{shown}': open {shown}: {}", io_text(error));
+    if path.is_dir() {
+        return Err(format!("Error reading '{shown}': is a directory (use -config-dir)"));
+    }
+    let bytes = std::fs::read(path).map_err(|error| failed(&error))?;
+    decode(&bytes).map_err(|error| format!("Error decoding '{shown}': {error}"))
+}
+
+/// The files of a configuration directory.
+pub(crate) fn list(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let shown = directory.display();
+    let failed = |error: &std::io::Error| format!("Error reading '{shown}': open {shown}: {}", io_text(error));
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(|error| failed(&error))? {
+        let path = entry.map_err(|error| failed(&error))?.path();
+        if path.extension().is_some_and(|extension| extension == "json") && !path.is_dir() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn decode(bytes: &[u8]) -> Result<Settings, String> {
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        // In Go's words what a forgotten brace comes to; in more precise ones, with line and column, the rest.
+        if error.is_eof() { "unexpected EOF".to_owned() } else { error.to_string() }
+    })?;
+    let Value::Object(entries) = value else { return Err(format!("expected an object, got {}", go_type(&value))) };
+    let mut settings = Settings::default();
+    let mut faults = Vec::new();
+    for (name, value) in &entries {
+        let lower = name.to_lowercase();
+        match KEYS.iter().find(|(known, _)| *known == lower) {
+            Some((known, key)) => apply(known, key, value, &mut settings, &mut faults)?,
+            None => {
+                let near = nearest(&lower).map(|near| format!(" (did you mean '{near}'?)")).unwrap_or_default();
+                faults.push(format!("'' has invalid keys: {name}{near}"));
+            }
+        }
+    }
+    if faults.is_empty() {
+        return Ok(settings);
+    }
+    faults.sort();
+    let list: Vec<_> = faults.iter().map(|fault| format!("* {fault}")).collect();
+    Err(format!("{} error(s) decoding:\n\n{}", faults.len(), list.join("\n")))
+}
+
+/// Stores one value. What has the wrong type is added to `faults`, so that all are told at once.
+fn apply(
+    name: &str,
+    key: &Key,
+    value: &Value,
+    settings: &mut Settings,
+    faults: &mut Vec<String>,
+) -> Result<(), String> {
+    match (key, value) {
+        (Key::Unsupported, _) => {
+            faults.push(format!("'{name}' is a key of Serf's that this agent does not support yet"))
+        }
+        (_, Value::Null) => {}
+        (Key::Text(field), Value::String(text)) => field(settings).clone_from(text),
+        (Key::Flag(field), Value::Bool(value)) => *field(settings) = *value,
+        (Key::Not(field), Value::Bool(value)) => *field(settings) = !value,
+        (Key::Duration(field), Value::String(text)) => *field(settings) = Some(parse_duration(text)?),
+        (Key::Number(field), Value::Number(number)) if number.is_i64() || number.is_u64() => {
+            // Go's zero and negative values override nothing.
+            *field(settings) = number.as_u64().unwrap_or(0);
+        }
+        (Key::Texts(field), Value::Array(items)) => {
+            for (index, item) in items.iter().enumerate() {
+                match item.as_str() {
+                    Some(text) => field(settings).push(text.to_owned()),
+                    None => faults.push(wrong_type(&format!("{name}[{index}]"), "string", item)),
+                }
+            }
+        }
+        (Key::Tags, Value::Object(tags)) => {
+            for (tag, value) in tags {
+                match value.as_str() {
+                    Some(text) => drop(settings.tags.insert(tag.clone(), text.to_owned())),
+                    None => faults.push(wrong_type(&format!("{name}[{tag}]"), "string", value)),
+                }
+            }
+        }
+        (Key::Text(_) | Key::Duration(_), _) => faults.push(wrong_type(name, "string", value)),
+        (Key::Flag(_) | Key::Not(_), _) => faults.push(wrong_type(name, "bool", value)),
+        (Key::Number(_), _) => faults.push(wrong_type(name, "int", value)),
+        (Key::Texts(_), _) => faults.push(wrong_type(name, "[]string", value)),
+        (Key::Tags, _) => faults.push(wrong_type(name, "map[string]string", value)),
+    }
+    Ok(())
+}
+
+fn wrong_type(name: &str, expected: &str, value: &Value) -> String {
+    let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    format!("'{name}' expected type '{expected}', got unconvertible type '{}', value: '{shown}'", go_type(value))
+}
+
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nil",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "float64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
+/// The key that `name` was probably meant to be, if there is a likely one.
+fn nearest(name: &str) -> Option<&'static str> {
+    let near = KEYS.iter().map(|(known, _)| (edit_distance(name, known), *known)).min()?;
+    (near.0 <= 1 + near.1.len() / 4).then_some(near.1)
+}
+
+/// Insertions, deletions and replacements from `a` to `b`.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn every_supported_key() {
+        let text = br#"{
+            "NODE_NAME": "n", "role": "r", "tags": {"a": "1"}, "bind": "b", "interface": "lo", "advertise": "c",
+            "encrypt_key": "k", "start_join": ["x", "y"], "replay_on_join": true, "retry_join": ["z"],
+            "retry_interval": "1m", "retry_max_attempts": 3, "log_level": "debug", "profile": "wan", "wire": "serf",
+            "protocol": 4, "rpc_addr": "d", "rpc_auth": "e", "enable_compression": false, "broadcast_timeout": "2s",
+            "leave_on_terminate": true, "skip_leave_on_interrupt": true, "reconnect_timeout": "1h",
+            "tombstone_timeout": "2h"
+        }"#;
+        let expected = Settings {
+            node_name: "n".into(),
+            role: "r".into(),
+            tags: BTreeMap::from([("a".into(), "1".into())]),
+            bind: "b".into(),
+            interface: "lo".into(),
+            advertise: "c".into(),
+            encrypt_key: "k".into(),
+            start_join: vec!["x".into(), "y".into()],
+            replay_on_join: true,
+            retry_join: vec!["z".into()],
+            retry_interval: Some(Duration::from_secs(60)),
+            retry_max_attempts: 3,
+            log_level: "debug".into(),
+            profile: "wan".into(),
+            wire: "serf".into(),
+            protocol: 4,
+            rpc_addr: "d".into(),
+            rpc_auth: "e".into(),
+            disable_compression: true,
+            broadcast_timeout: Some(Duration::from_secs(2)),
+            leave_on_terminate: true,
+            skip_leave_on_interrupt: true,
+            reconnect_timeout: Some(Duration::from_secs(3600)),
+            tombstone_timeout: Some(Duration::from_secs(7200)),
+        };
+        assert_eq!(decode(text), Ok(expected));
+        assert_eq!(decode(b"{}"), Ok(Settings::default()));
+        assert_eq!(decode(br#"{"protocol": -1, "bind": null}"#), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn faults_are_named() {
+        #[rustfmt::skip]
+        let table = [
+            (r#"{"foo": 1}"#, "1 error(s) decoding:\n\n* '' has invalid keys: foo"),
+            (r#"{"node_nam": ""}"#, "1 error(s) decoding:\n\n* '' has invalid keys: node_nam (did you mean 'node_name'?)"),
+            (r#"{"node_name": 5, "tags": {"a": 1}}"#, "2 error(s) decoding:\n\n\
+                * 'node_name' expected type 'string', got unconvertible type 'float64', value: '5'\n\
+                * 'tags[a]' expected type 'string', got unconvertible type 'float64', value: '1'"),
+            (r#"{"protocol": 1.5}"#, "1 error(s) decoding:\n\n\
+                * 'protocol' expected type 'int', got unconvertible type 'float64', value: '1.5'"),
+            (r#"{"snapshot_path": "x"}"#, "1 error(s) decoding:\n\n\
+                * 'snapshot_path' is a key of Serf's that this agent does not support yet"),
+            (r#"{"retry_interval": "5x"}"#, r#"time: unknown unit "x" in duration "5x""#),
+            (r#"{"node_name": "#, "unexpected EOF"),
+            ("[1]", "expected an object, got []interface {}"),
+        ];
+        for (text, error) in table {
+            assert_eq!(decode(text.as_bytes()), Err(error.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_sorted_so_that_people_find_things() {
+        assert!(KEYS.is_sorted_by(|(a, _), (b, _)| a < b));
+    }
+}

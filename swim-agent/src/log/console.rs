@@ -1,0 +1,126 @@
+//! The agent's terminal: messages, and log lines that are held back until the banner is out.
+//!
+//! A thread of its own does the writing. A terminal that is stopped, or a pipe that nobody reads, must not stop the
+//! agent: when too much waits, log lines are dropped and counted.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::io::{Write, stdout};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Where an agent's output goes. Clones write to the same place, in order.
+#[derive(Clone)]
+pub(crate) struct Console {
+    shared: Arc<Mutex<Shared>>,
+}
+
+struct Shared {
+    lines: SyncSender<Job>,
+    /// Log lines that came before the release; `None` after it.
+    held: Option<VecDeque<String>>,
+    dropped: u64,
+}
+
+enum Job {
+    Line(String),
+    Flush(SyncSender<()>),
+}
+
+impl Console {
+    /// Writes to standard output.
+    pub(crate) fn new() -> Self {
+        let (lines, jobs) = sync_channel(WAITING_MAX);
+        std::thread::spawn(move || write_lines(&jobs));
+        Self { shared: Arc::new(Mutex::new(Shared { lines, held: Some(VecDeque::new()), dropped: 0 })) }
+    }
+
+    /// A message or an error of the agent itself.
+    pub(crate) fn say(&self, text: &str) {
+        self.with(|shared| shared.write(format!("==> {text}")));
+    }
+
+    /// A detail that belongs to the message before.
+    pub(crate) fn info(&self, text: &str) {
+        self.with(|shared| shared.write(format!("    {text}")));
+    }
+
+    /// A line as it is.
+    pub(crate) fn plain(&self, text: &str) {
+        self.with(|shared| shared.write(text.to_owned()));
+    }
+
+    /// A log line.
+    pub(crate) fn log(&self, line: String) {
+        self.with(|shared| match &mut shared.held {
+            Some(held) => {
+                if held.len() == HELD_MAX {
+                    held.pop_front();
+                }
+                held.push_back(line);
+            }
+            None => shared.write_log(&line),
+        });
+    }
+
+    /// Lets the log lines through that were held back, and all that follow.
+    pub(crate) fn release(&self) {
+        self.with(|shared| {
+            for line in shared.held.take().into_iter().flatten() {
+                shared.write_log(&line);
+            }
+        });
+    }
+
+    /// Waits until everything has been written, but not for ever.
+    pub(crate) fn flush(&self) {
+        let (done, wait) = sync_channel(1);
+        let sent = self.with(|shared| shared.lines.try_send(Job::Flush(done)).is_ok());
+        if sent {
+            let _ = wait.recv_timeout(FLUSH_TIMEOUT);
+        }
+    }
+
+    fn with<T>(&self, use_it: impl FnOnce(&mut Shared) -> T) -> T {
+        // A panic elsewhere leaves nothing half-done here.
+        use_it(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Shared {
+    fn write_log(&mut self, line: &str) {
+        // As Go's logger: a line that ends with a line feed gets no second one.
+        self.write(format!("    {}", line.strip_suffix('\n').unwrap_or(line)));
+    }
+
+    fn write(&mut self, line: String) {
+        if self.dropped > 0 {
+            let notice = format!("    ({} lines were dropped: nobody reads this output)", self.dropped);
+            if self.lines.try_send(Job::Line(notice)).is_ok() {
+                self.dropped = 0;
+            }
+        }
+        if let Err(TrySendError::Full(_)) = self.lines.try_send(Job::Line(line)) {
+            self.dropped += 1;
+        }
+    }
+}
+
+fn write_lines(jobs: &Receiver<Job>) {
+    while let Ok(job) = jobs.recv() {
+        match job {
+            // A closed terminal is no reason to stop.
+            Job::Line(line) => drop(writeln!(stdout(), "{line}")),
+            Job::Flush(done) => {
+                let _ = stdout().flush();
+                let _ = done.send(());
+            }
+        }
+    }
+}
+
+/// Lines that may wait for the terminal.
+const WAITING_MAX: usize = 4096;
+/// Log lines held back before the banner is out; the oldest go first.
+const HELD_MAX: usize = 512;
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);

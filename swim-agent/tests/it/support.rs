@@ -1,0 +1,297 @@
+//! Starting agents and running commands. Every wait ends by itself.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Instant;
+
+use serde_json::{Map, Value};
+
+/// Longer than anything here takes, on a machine that does other things as well.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a finished run left behind.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Finished {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs a command to its end.
+pub(crate) fn swim(arguments: &[&str]) -> Finished {
+    run(command(arguments))
+}
+
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swim"));
+    command.args(arguments).env_remove("SERF_RPC_ADDR").env_remove("SERF_RPC_AUTH");
+    command
+}
+
+pub(crate) fn run(mut command: Command) -> Finished {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (stdout, stderr) = (drain(child.stdout.take().unwrap()), drain(child.stderr.take().unwrap()));
+    let deadline = Instant::now() + PATIENCE;
+    let wait = |texts: &Receiver<String>| texts.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok();
+    let (Some(stdout), Some(stderr)) = (wait(&stdout), wait(&stderr)) else {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        panic!("{command:?} did not end");
+    };
+    Finished { code: child.wait().unwrap().code(), stdout, stderr }
+}
+
+/// All that comes out, once it has ended.
+fn drain(mut from: impl Read + Send + 'static) -> Receiver<String> {
+    let (done, receiver) = channel();
+    thread::spawn(move || {
+        let mut text = Vec::new();
+        let _ = from.read_to_end(&mut text);
+        let _ = done.send(String::from_utf8_lossy(&text).into_owned());
+    });
+    receiver
+}
+
+/// A running agent, killed when dropped.
+pub(crate) struct Agent {
+    child: Child,
+    lines: Receiver<String>,
+    /// What it has printed so far.
+    pub(crate) output: String,
+    pub(crate) bind: SocketAddr,
+    pub(crate) rpc: SocketAddr,
+}
+
+impl Agent {
+    /// Starts an agent on free ports of 127.0.0.1 and waits until it is up.
+    pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
+        Self::start_at("127.0.0.1", name, arguments)
+    }
+
+    /// The same on another loopback address.
+    pub(crate) fn start_at(ip: &str, name: &str, arguments: &[&str]) -> Self {
+        let all = ["agent", "-profile=local", "-node", name, &format!("-bind={ip}:0"), &format!("-rpc-addr={ip}:0")];
+        let mut command = command(&all);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (sender, lines) = channel();
+        for pipe in
+            [Box::new(child.stdout.take().unwrap()) as Box<dyn Read + Send>, Box::new(child.stderr.take().unwrap())]
+        {
+            let sender = sender.clone();
+            thread::spawn(move || {
+                BufReader::new(pipe).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+            });
+        }
+        let unknown = "0.0.0.0:0".parse().unwrap();
+        let mut agent = Self { child, lines, output: String::new(), bind: unknown, rpc: unknown };
+        agent.wait_for("Log data will now stream in");
+        agent.bind = agent.banner("Bind addr");
+        agent.rpc = agent.banner("RPC addr");
+        agent
+    }
+
+    fn banner(&self, what: &str) -> SocketAddr {
+        let line = self.output.lines().find(|line| line.contains(what)).unwrap();
+        line.split('\'').nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Waits for a line that contains `text`, also among those already printed.
+    pub(crate) fn wait_for(&mut self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.output.contains(text) {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.output += &(line + "\n"),
+                Err(_) => panic!("no {text:?} in:\n{}", self.output),
+            }
+        }
+    }
+
+    /// Forgets what has been printed, so that the next wait is for something new.
+    pub(crate) fn forget(&mut self) {
+        self.output.clear();
+    }
+
+    /// Waits for the end; the exit code.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        // The pipes close when the process ends.
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            self.output += &(line + "\n");
+        }
+        assert!(Instant::now() < deadline, "still running:\n{}", self.output);
+        self.child.wait().unwrap().code()
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Runs a command against this agent.
+    pub(crate) fn swim(&self, name: &str, arguments: &[&str]) -> Finished {
+        let rpc = format!("-rpc-addr={}", self.rpc);
+        swim(&[&[name, &rpc], arguments].concat())
+    }
+
+    /// Asks for the members until `enough` is content with the answer.
+    pub(crate) fn members_until(&self, enough: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let members = self.swim("members", &[]).stdout;
+            if enough(&members) {
+                return members;
+            }
+            assert!(Instant::now() < deadline, "members stay:\n{members}\nlog:\n{}", self.output);
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A directory that goes when dropped.
+pub(crate) struct Directory(PathBuf);
+
+impl Directory {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("swim-agent-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A raw RPC connection. Values are shown as JSON; bytes as `{"hex": ".."}`.
+pub(crate) struct Raw {
+    stream: TcpStream,
+}
+
+impl Raw {
+    pub(crate) fn connect(agent: &Agent) -> Self {
+        let stream = TcpStream::connect(agent.rpc).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self { stream }
+    }
+
+    /// Connects and shakes hands.
+    pub(crate) fn shaken(agent: &Agent) -> Self {
+        let mut raw = Self::connect(agent);
+        raw.send(b"\x82\xa7Command\xa9handshake\xa3Seq\x00\x81\xa7Version\x01");
+        assert_eq!(raw.read().unwrap()["Error"], "");
+        raw
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        // The agent may have closed already; what it answered is still to be read.
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// Sends until the agent stops reading.
+    pub(crate) fn send_what_fits(&mut self, mut bytes: &[u8]) {
+        self.stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+        while let Ok(sent @ 1..) = self.stream.write(bytes) {
+            bytes = &bytes[sent..];
+        }
+    }
+
+    /// The next value, or `None` when the agent has closed.
+    pub(crate) fn read(&mut self) -> Option<Value> {
+        let [marker] = self.take()?;
+        Some(match marker {
+            0x00..=0x7f => marker.into(),
+            0x80..=0x8f => self.map(usize::from(marker & 0x0f))?,
+            0x90..=0x9f => self.list(usize::from(marker & 0x0f))?,
+            0xa0..=0xbf => self.text(usize::from(marker & 0x1f))?,
+            0xc0 => Value::Null,
+            0xc2 | 0xc3 => (marker == 0xc3).into(),
+            0xc4 => {
+                let len = self.number::<1>()?;
+                let bytes = self.bytes(len)?;
+                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                serde_json::json!({ "hex": hex })
+            }
+            0xcc => self.number::<1>()?.into(),
+            0xcd => self.number::<2>()?.into(),
+            0xce => self.number::<4>()?.into(),
+            0xd9 => self.number::<1>().and_then(|len| self.text(len))?,
+            0xda => self.number::<2>().and_then(|len| self.text(len))?,
+            0xdc => self.number::<2>().and_then(|len| self.list(len))?,
+            0xde => self.number::<2>().and_then(|len| self.map(len))?,
+            _ => panic!("an agent does not send marker {marker:02x}"),
+        })
+    }
+
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        match self.stream.read_exact(&mut bytes) {
+            Ok(()) => Some(bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("no answer"),
+            Err(_) => None,
+        }
+    }
+
+    fn number<const N: usize>(&mut self) -> Option<usize> {
+        Some(self.take::<N>()?.iter().fold(0, |number, &byte| number << 8 | usize::from(byte)))
+    }
+
+    fn bytes(&mut self, len: usize) -> Option<Vec<u8>> {
+        (0..len).map(|_| self.take::<1>().map(|[byte]| byte)).collect()
+    }
+
+    fn text(&mut self, len: usize) -> Option<Value> {
+        Some(String::from_utf8(self.bytes(len)?).unwrap().into())
+    }
+
+    fn list(&mut self, len: usize) -> Option<Value> {
+        (0..len).map(|_| self.read()).collect::<Option<Vec<_>>>().map(Value::Array)
+    }
+
+    fn map(&mut self, len: usize) -> Option<Value> {
+        let mut map = Map::new();
+        let mut previous = String::new();
+        for _ in 0..len {
+            let Value::String(key) = self.read()? else { panic!("a key is not a string") };
+            assert!(previous <= key, "keys are not sorted: {previous} {key}");
+            map.insert(key.clone(), self.read()?);
+            previous = key;
+        }
+        Some(Value::Object(map))
+    }
+}
+
+pub(crate) fn vectors(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name);
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+pub(crate) fn from_hex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
