@@ -1,4 +1,4 @@
-//! What the cluster's events read like in Serf's log: the one table from events to lines.
+//! What events read like in Serf's log: those of the cluster, and those that the core emits under stable names.
 
 use swim_tokio::swim_core::Event;
 use swim_tokio::swim_core::serf::event::MemberEvent;
@@ -54,3 +54,67 @@ const REMEDIES: &[(DatagramError, &str)] = &[
 
 const LABEL: &str = "Its packets carry the label of another cluster: take it out of this cluster's addresses to join, \
      or this agent out of its";
+
+/// A core event as a line: the component that would have said it in Serf, and the text. `field` gives a field's value.
+pub(crate) fn core_line<'a>(
+    name: &str,
+    mut field: impl FnMut(&str) -> Option<&'a str>,
+) -> Option<(&'static str, String)> {
+    let (_, component, template) = CORE_LINES.iter().find(|(known, ..)| *known == name)?;
+    let mut text = String::new();
+    for (n, piece) in template.split(['{', '}']).enumerate() {
+        // Every second piece stood between braces.
+        text.push_str(if n % 2 == 0 { piece } else { field(piece).unwrap_or("?") });
+    }
+    Some((component, text))
+}
+
+/// Name in the core, component, and the line with its fields in braces.
+#[rustfmt::skip]
+const CORE_LINES: &[(&str, &str, &str)] = &[
+    ("datagram_dropped",     "memberlist", "Dropped a packet from {from}: {error}"),
+    ("message_dropped",      "memberlist", "Dropped an unreadable message from {from}"),
+    ("probe_failed",         "memberlist", "Suspect {member} has failed, no acks received"),
+    ("only_stream_answers",  "memberlist", "Was able to connect to {member} over TCP but UDP probes failed, network may be misconfigured"),
+    ("suspicion_over",       "memberlist", "Marking {member} as failed, suspect timeout reached"),
+    ("refuted",              "memberlist", "Refuting a claim about this node at incarnation {accused}, now at {incarnation}"),
+    ("conflict",             "memberlist", "Conflicting address for {member}. Mine: {existing} Theirs: {other}"),
+    ("exchange_started",     "memberlist", "Initiating push/pull sync with: {peer}"),
+    ("exchange_failed",      "memberlist", "Push/Pull with {peer} failed: {error}"),
+    ("exchange_answered",    "memberlist", "Stream connection from={peer}"),
+    ("merge_refused",        "memberlist", "Failed push/pull merge: {error} from={peer}"),
+    ("stream_dropped",       "memberlist", "Failed to receive: {error} from={peer}"),
+    ("join_intent",          "serf",       "messageJoinType: {member}"),
+    ("leave_intent",         "serf",       "messageLeaveType: {member}"),
+    ("leave_intent_refuted", "serf",       "Refuting an older leave intent"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn core_events_become_lines() {
+        let fields = |name: &str| (name == "member").then_some("web-1");
+        let line = core_line("probe_failed", fields);
+        assert_eq!(line, Some(("memberlist", "Suspect web-1 has failed, no acks received".into())));
+        assert_eq!(
+            core_line("leave_intent_refuted", |_| None),
+            Some(("serf", "Refuting an older leave intent".into()))
+        );
+        assert_eq!(core_line("unheard_of", |_| None), None);
+    }
+
+    /// Braces come in pairs and hold the names of fields.
+    #[test]
+    fn templates_are_well_formed() {
+        for (name, _, template) in CORE_LINES {
+            let pieces: Vec<_> = template.split(['{', '}']).collect();
+            assert_eq!(pieces.len() % 2, 1, "{name}");
+            assert!(
+                pieces.iter().skip(1).step_by(2).all(|field| field.chars().all(|c| c.is_ascii_lowercase())),
+                "{name}"
+            );
+        }
+    }
+}

@@ -113,12 +113,21 @@ impl Subscriber for Log {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut text = Message::default();
-        event.record(&mut text);
         let metadata = event.metadata();
-        let component = component(metadata.target()).unwrap_or("agent");
+        let (component, text) = if metadata.target() == CORE {
+            let mut fields = Fields::default();
+            event.record(&mut fields);
+            match lines::core_line(metadata.name(), |name| fields.get(name)) {
+                Some(line) => line,
+                None => return,
+            }
+        } else {
+            let mut text = Message::default();
+            event.record(&mut text);
+            (component(metadata.target()).unwrap_or("agent"), text.finish())
+        };
         let now = jiff::Zoned::now();
-        self.console.log(line(&now, (*metadata.level()).into(), component, &text.finish()));
+        self.console.log(line(&now, (*metadata.level()).into(), component, &text));
     }
 
     fn enter(&self, _: &Id) {}
@@ -130,10 +139,13 @@ impl Subscriber for Log {
 fn component(target: &str) -> Option<&str> {
     match target.split(['.', ':']).next() {
         Some("agent" | "serf" | "memberlist") => Some(target),
-        Some("swim_core" | "swim_driver" | "swim_tokio") => Some("memberlist"),
+        Some(CORE | "swim_core" | "swim_driver" | "swim_tokio") => Some("memberlist"),
         _ => None,
     }
 }
+
+/// The target of the core's events, which are names and fields without text.
+const CORE: &str = "swim";
 
 fn line(now: &jiff::Zoned, level: Level, component: &str, text: &str) -> String {
     format!("{} [{}] {component}: {text}", now.strftime("%Y/%m/%d %H:%M:%S"), level.as_str())
@@ -159,6 +171,22 @@ impl Visit for Message {
             "message" => write!(self.text, "{value:?}"),
             name => write!(self.fields, " {name}={value:?}"),
         };
+    }
+}
+
+/// The fields of an event, each as text.
+#[derive(Default)]
+struct Fields(Vec<(&'static str, String)>);
+
+impl Fields {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.push((field.name(), format!("{value:?}")));
     }
 }
 

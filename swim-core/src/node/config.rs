@@ -34,7 +34,7 @@ pub struct Config {
     /// Asked about every member that would be new to us. A trace records its name only.
     #[serde(skip)]
     pub admission: Option<Admission>,
-    /// Streams open at once, both directions together; more are refused and counted.
+    /// Streams that others have open to us at once; more are refused and counted.
     pub streams_max: usize,
     /// Bytes received on streams and not yet understood, and bytes waiting to be sent, over all streams.
     pub stream_bytes_max: usize,
