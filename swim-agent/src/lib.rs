@@ -11,7 +11,6 @@
 //!
 //! The program is all there is to use; programs that want membership inside themselves embed `swim-tokio`.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails should say where"))]
 
 mod agent;
 mod cli;

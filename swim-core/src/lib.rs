@@ -67,7 +67,6 @@
 //! Where to read on: [`node`] for the whole interface, [`Config`] for what can be set, [`node::trace`] for recording and
 //! replaying, [`wire`] for the two formats on the network.
 #![no_std]
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails should say where"))]
 
 extern crate alloc;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! wrapping that again with the captured nonce gives the same bytes.
 
 #![cfg(all(feature = "encryption", feature = "compression"))]
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use serde_json::Value;
 use swim_core::wire::Config;

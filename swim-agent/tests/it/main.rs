@@ -1,6 +1,6 @@
 //! The real program, on loopback addresses and free ports: its commands, its RPC protocol, its signals.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cluster;
 mod commands;

@@ -123,7 +123,7 @@ pub const PARTS_MAX: usize = 255;
 const LENGTH_LEN: usize = 2;
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
+#[expect(clippy::indexing_slicing, reason = "a test may fail")]
 mod tests {
     use alloc::vec;
 

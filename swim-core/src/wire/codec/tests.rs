@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
+#![expect(clippy::indexing_slicing, reason = "a test may fail")]
 
 use alloc::vec;
 use alloc::vec::Vec;
