@@ -1,1 +1,36 @@
-//! Placeholder.
+//! Whole clusters in one thread and in virtual time.
+//!
+//! Because `swim-core` is a pure state machine, a cluster of it can run without a socket and without a clock: `World`
+//! keeps the time, carries the bytes, and calls each node when something arrives or is due. The same seed gives the
+//! same run, byte for byte. Nothing here knows a rule of the protocol; the nodes are the real ones.
+//!
+//! Read `world/mod.rs` first: the clock, the agenda and the hosts. `network.rs` has latencies, losses and partitions,
+//! `world/streams.rs` the streams. `script.rs` is whatever else lives at an address; `puppet.rs` makes of it a peer
+//! that passes for a member, with `speech.rs` to put words into its mouth. `test_net.rs` is the front that the tests
+//! in `tests/` are written against.
+//!
+//! ```
+//! use swim_core::serf::member::Status;
+//! use swim_sim::{TestNet, secs};
+//!
+//! let mut net = TestNet::lan(2, 42);
+//! net.join("n2", "n1");
+//! let took = net.run_until(TestNet::all_agree, secs(5));
+//! assert_eq!(net.status_at("n1", "n2"), Some(Status::Alive));
+//! println!("they know each other after {took:?} of virtual time");
+//! ```
+
+pub mod digest;
+pub mod network;
+pub mod puppet;
+pub mod rng;
+pub mod script;
+pub mod speech;
+pub mod test_net;
+pub mod world;
+
+pub use crate::network::Latency;
+pub use crate::puppet::{Puppet, Relay};
+pub use crate::speech::{EntrySaid, Said, StreamSaid, VERSIONS};
+pub use crate::test_net::{TestNet, ms, secs};
+pub use crate::world::World;

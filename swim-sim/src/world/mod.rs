@@ -1,0 +1,451 @@
+//! The discrete-event world: a clock that jumps from event to event, hosts, and what travels between them.
+//!
+//! Each node has one wake-up in the heap, which follows its `poll_timeout`; an event touches one host, and only that
+//! host's outputs are drained. So a step costs what the node does, whatever the number of nodes. `host.rs` runs one host,
+//! `streams.rs` has the part about streams; `../network.rs` says how long things travel and what is lost.
+
+mod host;
+mod streams;
+
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use swim_core::ids::{CommandId, StreamId};
+use swim_core::node::config::ConfigError;
+use swim_core::node::input::Reply;
+use swim_core::node::trace::Traced;
+use swim_core::serf::tags::{Tags, TagsTooLarge};
+use swim_core::{Config, Event, Instant, Node};
+
+use crate::digest::Digest;
+use crate::network::{Latency, Network};
+use crate::rng::Rng;
+use crate::script::{Cue, Script};
+use host::{Arrival, Host, Role};
+use streams::Streams;
+
+/// A simulated network and everybody on it.
+///
+/// The same seed and the same calls give the same run, byte for byte: see [`World::digest`].
+pub struct World {
+    now: Instant,
+    rng: Rng,
+    serial: u64,
+    agenda: BinaryHeap<Scheduled>,
+    hosts: Vec<Host>,
+    /// Who receives at an address. A crashed host is not in it.
+    tenants: BTreeMap<SocketAddr, HostId>,
+    network: Network,
+    streams: Streams,
+    taps: Vec<Box<Tap>>,
+    digest: Digest,
+    outbound: Vec<u8>,
+    /// Buffers of delivered datagrams, for the next ones.
+    spare: Vec<Vec<u8>>,
+    datagrams_sent: u64,
+    datagrams_lost: u64,
+    checking: bool,
+}
+
+/// One process on the network. A restarted node is a new host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(u32);
+
+/// Sees every datagram at the moment it is sent; may swallow it.
+pub type Tap = dyn FnMut(Instant, SocketAddr, SocketAddr, &[u8]) -> Verdict;
+
+/// What a [`Tap`] decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on.
+    Pass,
+    /// It is lost.
+    Drop,
+}
+
+impl World {
+    /// An empty world.
+    pub fn new(seed: u64, latency: Latency) -> Self {
+        Self {
+            now: Instant::ZERO,
+            rng: Rng::new(seed),
+            serial: 0,
+            agenda: BinaryHeap::new(),
+            hosts: Vec::new(),
+            tenants: BTreeMap::new(),
+            network: Network::new(latency),
+            streams: Streams::default(),
+            taps: Vec::new(),
+            digest: Digest::default(),
+            outbound: Vec::new(),
+            spare: Vec::new(),
+            datagrams_sent: 0,
+            datagrams_lost: 0,
+            checking: false,
+        }
+    }
+
+    /// Starts a node at the address it advertises, with a seed from the world's.
+    ///
+    /// # Errors
+    ///
+    /// When the core refuses the configuration.
+    ///
+    /// # Panics
+    ///
+    /// When somebody else has the address.
+    pub fn start(&mut self, config: Config) -> Result<HostId, ConfigError> {
+        self.start_with(config, None)
+    }
+
+    /// As [`World::start`], and records the node's inputs; [`World::take_trace`] has them.
+    ///
+    /// # Errors
+    ///
+    /// When the core refuses the configuration.
+    ///
+    /// # Panics
+    ///
+    /// When somebody else has the address.
+    pub fn start_recorded(&mut self, config: Config) -> Result<HostId, ConfigError> {
+        self.start_with(config, Some(Vec::new()))
+    }
+
+    /// Puts a script at an address.
+    ///
+    /// # Panics
+    ///
+    /// When somebody else has the address.
+    pub fn stage(&mut self, address: SocketAddr, script: Box<dyn Script>) -> HostId {
+        self.settle(address, Role::Script(script))
+    }
+
+    /// Ends a process without a word. Whoever dials its address is refused; its open streams are reset.
+    pub fn crash(&mut self, id: HostId) {
+        let host = self.host_mut(id);
+        let address = host.address;
+        host.role = Role::Gone;
+        host.inbox.clear();
+        host.inbox_bytes = 0;
+        self.tenants.remove(&address);
+        self.reset_streams_of(id);
+    }
+
+    /// What a recorded node was told, ended by its crash.
+    ///
+    /// # Panics
+    ///
+    /// When the host is not a node that was started with [`World::start_recorded`].
+    pub fn take_trace(&mut self, id: HostId) -> Vec<u8> {
+        let host = self.host_mut(id);
+        let role = core::mem::replace(&mut host.role, Role::Gone);
+        self.crash(id);
+        match role {
+            Role::Node(traced) => traced.into_sink().unwrap_or_else(|| panic!("{id:?} was not recorded")),
+            Role::Script(_) | Role::Gone | Role::OnStage => panic!("{id:?} is not a running node"),
+        }
+    }
+
+    /// Freezes a host: nothing of it runs. Datagrams wait in its socket buffer while there is room. When it goes on,
+    /// what has arrived comes before what is due, as in the driver.
+    pub fn pause(&mut self, id: HostId, duration: Duration) {
+        let now = self.now;
+        let host = self.host_mut(id);
+        let until = now + duration;
+        if host.paused_until.is_none_or(|already| already < until) {
+            host.paused_until = Some(until);
+            self.schedule(until, Happening::Resume(id));
+        }
+    }
+
+    /// Blocks or releases a node's sending: a full socket buffer. Nothing is taken from `poll_transmit` meanwhile.
+    pub fn block_sending(&mut self, id: HostId, blocked: bool) {
+        self.host_mut(id).blocked = blocked;
+        self.drain(id);
+    }
+
+    /// Runs everything that happens up to and including `until`.
+    pub fn run_to(&mut self, until: Instant) {
+        while let Some(next) = self.agenda.peek()
+            && next.at <= until
+        {
+            let Scheduled { at, what, .. } = self.agenda.pop().expect("it was just looked at");
+            debug_assert!(at >= self.now, "time goes forward");
+            self.now = at;
+            self.happen(what);
+        }
+        self.now = until.max(self.now);
+    }
+
+    /// Runs for this long.
+    pub fn run_for(&mut self, duration: Duration) {
+        self.run_to(self.now + duration);
+    }
+
+    /// Sends a datagram by hand, in anybody's name, through the network as it is.
+    pub fn inject(&mut self, from: SocketAddr, to: SocketAddr, datagram: &[u8]) {
+        self.send(from, to, datagram);
+    }
+
+    /// Lets a script dial; its [`Script::on_stream`] hears what becomes of it.
+    ///
+    /// # Panics
+    ///
+    /// When the host is gone.
+    pub fn dial(&mut self, id: HostId, peer: SocketAddr) -> StreamId {
+        let stream = self.streams.fresh_id();
+        self.open_stream(id, stream, peer);
+        stream
+    }
+
+    /// Lets somebody watch every datagram.
+    pub fn tap(&mut self, tap: impl FnMut(Instant, SocketAddr, SocketAddr, &[u8]) -> Verdict + 'static) {
+        self.taps.push(Box::new(tap));
+    }
+
+    /// Whether each node checks itself after every event, at the cost of a look at all its members.
+    pub fn set_checking(&mut self, checking: bool) {
+        self.checking = checking;
+    }
+
+    /// Every running node checks itself, as [`Node::check`], and the world checks that none will oversleep.
+    ///
+    /// # Panics
+    ///
+    /// When the parts of a node contradict each other.
+    pub fn check(&self) {
+        for host in &self.hosts {
+            if let Role::Node(node) = &host.role {
+                node.node().check();
+                if let (Some(due), None) = (node.poll_timeout(), host.paused_until) {
+                    let wake = host.wake.filter(|wake| *wake >= self.now);
+                    assert!(wake.is_some_and(|wake| wake <= due.max(self.now)), "{} oversleeps {due:?}", host.address);
+                }
+            }
+        }
+    }
+
+    /// The network's laws.
+    pub fn network_mut(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
+    /// Longest piece in which bytes of a stream arrive; each piece travels on its own. At least 1.
+    pub fn set_stream_chunk(&mut self, bytes: usize) {
+        self.streams.set_chunk(bytes);
+    }
+
+    /// [`Node::join`]
+    pub fn join(&mut self, id: HostId, seeds: &[SocketAddr], replay: bool) -> CommandId {
+        self.command(id, |node, now| node.join(now, seeds, replay))
+    }
+
+    /// [`Node::leave`]
+    pub fn leave(&mut self, id: HostId) -> CommandId {
+        self.command(id, |node, now| node.leave(now))
+    }
+
+    /// [`Node::ping`]
+    pub fn ping(&mut self, id: HostId, name: &[u8]) -> CommandId {
+        self.command(id, |node, now| node.ping(now, name))
+    }
+
+    /// [`Node::set_tags`]
+    ///
+    /// # Errors
+    ///
+    /// When they do not fit.
+    pub fn set_tags(&mut self, id: HostId, tags: &Tags) -> Result<CommandId, TagsTooLarge> {
+        self.command(id, |node, now| node.set_tags(now, tags))
+    }
+
+    /// The time.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The dice, for whoever sets up a scene.
+    pub fn rng_mut(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+
+    /// The hash of all that was sent so far, lost datagrams included.
+    pub fn digest(&self) -> u64 {
+        self.digest.value()
+    }
+
+    /// Datagrams sent so far.
+    pub fn datagrams_sent(&self) -> u64 {
+        self.datagrams_sent
+    }
+
+    /// Datagrams that did not arrive: lost, cut off, swallowed by a tap, or too many for a frozen host's buffer.
+    pub fn datagrams_lost(&self) -> u64 {
+        self.datagrams_lost
+    }
+
+    /// The node that runs as this host; `None` when it has crashed or is a script.
+    pub fn node(&self, id: HostId) -> Option<&Node> {
+        match &self.host(id).role {
+            Role::Node(node) => Some(node.node()),
+            Role::Script(_) | Role::Gone | Role::OnStage => None,
+        }
+    }
+
+    /// Whose address this is now.
+    pub fn tenant(&self, address: SocketAddr) -> Option<HostId> {
+        self.tenants.get(&address).copied()
+    }
+
+    /// A host's address.
+    pub fn address(&self, id: HostId) -> SocketAddr {
+        self.host(id).address
+    }
+
+    /// Every event of a host so far, with its time.
+    pub fn events(&self, id: HostId) -> &[(Instant, Event)] {
+        &self.host(id).events
+    }
+
+    /// Every reply to a host's commands so far, with its time.
+    pub fn replies(&self, id: HostId) -> &[(Instant, CommandId, Reply)] {
+        &self.host(id).replies
+    }
+
+    fn start_with(&mut self, config: Config, trace: Option<Vec<u8>>) -> Result<HostId, ConfigError> {
+        let seed = self.rng.seed();
+        let address = config.advertise;
+        let node = Traced::new(config, seed, self.now, trace)?;
+        Ok(self.settle(address, Role::Node(Box::new(node))))
+    }
+
+    fn settle(&mut self, address: SocketAddr, role: Role) -> HostId {
+        let id = HostId(u32::try_from(self.hosts.len()).expect("fewer than 2³² hosts"));
+        let before = self.tenants.insert(address, id);
+        assert!(before.is_none(), "{address} is taken");
+        self.hosts.push(Host::new(address, role));
+        self.drain(id);
+        id
+    }
+
+    fn command<T>(&mut self, id: HostId, call: impl FnOnce(&mut Traced<Option<Vec<u8>>>, Instant) -> T) -> T {
+        let now = self.now;
+        let result = match &mut self.host_mut(id).role {
+            Role::Node(node) => call(node, now),
+            Role::Script(_) | Role::Gone | Role::OnStage => panic!("{id:?} is not a running node"),
+        };
+        self.drain(id);
+        result
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Datagram { from, to, datagram } => {
+                let Some(id) = self.tenant(to) else {
+                    self.datagrams_lost += 1;
+                    return;
+                };
+                self.arrive(id, Arrival::Datagram { from, datagram });
+            }
+            Happening::Wake { id, serial } => self.wake(id, serial),
+            Happening::Resume(id) => self.resume(id),
+            Happening::Cue { id, cue } => {
+                if matches!(self.host(id).role, Role::Script(_)) {
+                    self.perform(id, cue);
+                }
+            }
+            Happening::Stream(happening) => self.stream_happens(happening),
+        }
+    }
+
+    fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        self.datagrams_sent += 1;
+        self.digest.add_packet(self.now, from, to, bytes);
+        let mut passes = true;
+        for tap in &mut self.taps {
+            // Every tap sees everything, also what another one has swallowed.
+            passes &= tap(self.now, from, to, bytes) == Verdict::Pass;
+        }
+        if !passes || !self.network.connects(from, to) || self.network.loses(&mut self.rng, from, to) {
+            self.datagrams_lost += 1;
+            return;
+        }
+        let at = self.now + self.network.latency(&mut self.rng, from, to);
+        let mut datagram = self.spare.pop().unwrap_or_default();
+        datagram.clear();
+        datagram.extend_from_slice(bytes);
+        self.schedule(at, Happening::Datagram { from, to, datagram });
+    }
+
+    fn schedule(&mut self, at: Instant, what: Happening) {
+        let late = matches!(what, Happening::Wake { .. } | Happening::Resume(_));
+        self.agenda.push(Scheduled { at, late, serial: self.serial, what });
+        self.serial += 1;
+    }
+
+    fn host(&self, id: HostId) -> &Host {
+        &self.hosts[id.0 as usize]
+    }
+
+    fn host_mut(&mut self, id: HostId) -> &mut Host {
+        &mut self.hosts[id.0 as usize]
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World")
+            .field("now", &self.now)
+            .field("hosts", &self.hosts.len())
+            .field("digest", &format_args!("{:016x}", self.digest()))
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a frozen host's socket holds, in bytes: memberlist asks its kernel for this much.
+pub const SOCKET_BUFFER: usize = 2 << 20;
+
+enum Happening {
+    Datagram { from: SocketAddr, to: SocketAddr, datagram: Vec<u8> },
+    Wake { id: HostId, serial: u64 },
+    Resume(HostId),
+    Cue { id: HostId, cue: Cue },
+    Stream(streams::Happening),
+}
+
+/// Ordered by time; at one instant what arrives comes before what is due, as in the driver; then as put down.
+struct Scheduled {
+    at: Instant,
+    late: bool,
+    serial: u64,
+    what: Happening,
+}
+
+impl Scheduled {
+    fn key(&self) -> (Instant, bool, u64) {
+        (self.at, self.late, self.serial)
+    }
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        // The heap's greatest is the earliest.
+        other.key().cmp(&self.key())
+    }
+}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Scheduled {}
