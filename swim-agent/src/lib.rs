@@ -11,7 +11,6 @@
 //!
 //! The program is all there is to use; programs that want membership inside themselves embed `swim-tokio`.
 
-
 mod agent;
 mod cli;
 mod config;
