@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use swim_core::Instant;
 use swim_sim::test_net::Packet;
 use swim_sim::{Puppet, Said, TestNet, ms, secs};
 
@@ -244,7 +245,9 @@ fn a_blocked_socket_brings_no_burst() {
     let burst = net.packets_from("n1").len() - before;
     // A ping or three requests to relays, three targets of gossip.
     assert!(burst <= 6, "one probe and one round of gossip at most, not {burst} packets");
-    assert!(net.stats("n1").gossip_ticks_skipped > 100, "{:?}", net.stats("n1"));
+    let stats = net.stats("n1");
+    assert!(stats.gossip_ticks_skipped > 100 && stats.probe_ticks_skipped > 20, "{stats:?}");
+    assert_eq!(stats.probes_failed, 0, "who has not been asked anything is not accused of silence");
 }
 
 /// Without an interval, or without targets, there is no gossip (swim-state 9.1).
@@ -290,4 +293,18 @@ fn the_limit_follows_the_size() {
     net.member("m10");
     net.run_for(secs(10));
     assert_eq!(about(&net.packets_from("n1"), "m2"), 8);
+}
+
+/// Rounds keep to the clock that was started at a random moment, also after a pause in which there was nothing to say
+/// (swim-state 9.1: a ticker).
+#[test]
+fn rounds_keep_their_phase() {
+    let (mut net, puppets) = quiet(2, false);
+    for (incarnation, pause) in (2..).zip([37, 120, 55, 199, 1]) {
+        net.tell(&puppets[0], "n1", puppets[0].alive(incarnation));
+        net.run_for(secs(5) + ms(pause));
+    }
+    let phases: BTreeSet<u128> =
+        net.packets_from("n1").iter().map(|packet| (packet.at - Instant::ZERO).as_nanos() % 200_000_000).collect();
+    assert_eq!(phases.len(), 1, "{phases:?}");
 }

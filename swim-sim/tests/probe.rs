@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use swim_core::node::input::{CommandError, Reply};
+use swim_core::node::input::{CommandError, Reply, StreamFailure};
 use swim_core::serf::event::MemberEvent;
 use swim_core::versions::{VersionRange, Versions};
 use swim_core::wire::message::State;
@@ -18,13 +18,13 @@ fn up_to(pmax: u8) -> Option<Versions> {
     Some(Versions { protocol: VersionRange { min: 1, max: pmax, current: 2 }, ..VERSIONS })
 }
 
-/// `n1` with a member `b` that has fallen silent, and helpers that are alive.
-fn silent_member(helpers: &[&str], tune: impl Fn(&mut Config) + 'static) -> (TestNet, Puppet, Vec<Puppet>) {
+/// `n1` with a member `b` that has fallen silent, and others that are alive.
+fn silent_member(others: &[&str], tune: impl Fn(&mut Config) + 'static) -> (TestNet, Puppet, Vec<Puppet>) {
     let mut net = TestNet::bench_with(SEED, tune);
-    let helpers = helpers.iter().map(|name| net.member(name)).collect();
+    let others = others.iter().map(|name| net.member(name)).collect();
     let b = net.member("b");
     b.behave(|manner| manner.ping = None);
-    (net, b, helpers)
+    (net, b, others)
 }
 
 fn seq_of(said: &Said) -> u32 {
@@ -156,11 +156,11 @@ fn a_suspect_is_told_of_the_suspicion_with_the_ping() {
 /// An ack within the probe timeout is a success: nobody else is bothered (swim-state 4.2 step 4).
 #[test]
 fn an_ack_in_time_ends_the_probe() {
-    let (mut net, b, helpers) = silent_member(&["c", "d"], |_| {});
+    let (mut net, b, others) = silent_member(&["c", "d"], |_| {});
     b.behave(|manner| manner.ping = Some(ms(490)));
     net.run_for(secs(10));
     assert!(b.pings().len() >= 3);
-    assert!(helpers.iter().all(|helper| indirect_pings(helper).is_empty()));
+    assert!(others.iter().all(|other| indirect_pings(other).is_empty()));
     assert_eq!(b.stream_messages(), []);
     let stats = net.stats("n1");
     assert!(stats.probes_acked_directly >= 9);
@@ -171,16 +171,16 @@ fn an_ack_in_time_ends_the_probe() {
 /// number, the suspicion comes after 1 s (swim-state 4.2 steps 4 to 8, last line).
 #[test]
 fn a_failed_probe_takes_half_a_second_and_then_another_half() {
-    let (mut net, b, helpers) = silent_member(&["c", "d", "e"], |_| {});
+    let (mut net, b, others) = silent_member(&["c", "d", "e"], |_| {});
     let sent = net.run_until_pinged(&b, secs(5));
     let seq = seq_of(&last_ping(&b));
     net.run_to(sent + ms(999));
     assert_eq!(net.state_at("n1", "b"), Some((State::Alive, 1)));
-    for helper in &helpers {
-        let asked = indirect_pings(helper);
-        assert_eq!(asked.len(), 1, "{helper:?}");
+    for other in &others {
+        let asked = indirect_pings(other);
+        assert_eq!(asked.len(), 1, "{other:?}");
         let (at, said) = &asked[0];
-        assert_eq!(*at, sent + ms(501), "{helper:?}");
+        assert_eq!(*at, sent + ms(501), "{other:?}");
         let expected = Said::IndirectPing {
             seq,
             target: b.address(),
@@ -219,10 +219,10 @@ fn nacks_are_asked_of_those_who_know_them() {
 /// With Lifeguard's nacks turned off, none is asked for (a switch of ours over swim-state 4.2 step 5).
 #[test]
 fn nacks_can_be_turned_off() {
-    let (mut net, b, helpers) = silent_member(&["c"], |config| config.swim.nacks = false);
+    let (mut net, b, others) = silent_member(&["c"], |config| config.swim.nacks = false);
     net.run_until_pinged(&b, secs(5));
     net.run_for(ms(600));
-    let asked = indirect_pings(&helpers[0]);
+    let asked = indirect_pings(&others[0]);
     assert!(matches!(asked[..], [(_, Said::IndirectPing { nack: false, .. })]), "{asked:?}");
 }
 
@@ -301,9 +301,9 @@ fn acks_count_until_the_probe_is_over() {
         (None,           Relay::Silent,           State::Suspect),
     ];
     for (direct, relay, expected) in table {
-        let (mut net, b, helpers) = silent_member(&["c"], |_| {});
+        let (mut net, b, others) = silent_member(&["c"], |_| {});
         b.behave(|manner| manner.ping = direct);
-        helpers[0].behave(|manner| manner.relay = relay);
+        others[0].behave(|manner| manner.relay = relay);
         let sent = net.run_until_pinged(&b, secs(3));
         let unknown = net.stats("n1").unknown_acks;
         net.run_to(sent + ms(1500));
@@ -554,14 +554,14 @@ fn a_new_member_takes_a_random_place_in_the_round() {
 /// However many nacks come, they excuse no more than was owed (swim-state 4.4, bounds).
 #[test]
 fn a_flood_of_nacks_is_no_praise() {
-    let (mut net, b, helpers) = silent_member(&["c"], |_| {});
+    let (mut net, b, others) = silent_member(&["c"], |_| {});
     let stranger = net.puppet("stranger");
     let sent = net.run_until_pinged(&b, secs(3));
     net.tell(&stranger, "n1", stranger.suspect("n1", 1));
     let seq = seq_of(&last_ping(&b));
     net.run_to(sent + ms(600));
     for _ in 0..100 {
-        net.tell(&helpers[0], "n1", Said::Nack { seq });
+        net.tell(&others[0], "n1", Said::Nack { seq });
     }
     net.run_to(sent + ms(1001));
     assert_eq!(net.stats("n1").probes_failed, 1);
@@ -603,11 +603,23 @@ fn a_stale_announcement_is_answered_by_the_accusation() {
 /// After a round that ended badly the next one begins without a pause, when health allows (swim-state 4: the ticker).
 #[test]
 fn a_failed_probe_costs_no_tick() {
-    let (mut net, b, helpers) = silent_member(&["c"], |_| {});
-    helpers[0].behave(|manner| manner.relay = Relay::Nack(ms(100)));
+    let (mut net, b, others) = silent_member(&["c"], |_| {});
+    others[0].behave(|manner| manner.relay = Relay::Nack(ms(100)));
     let sent = net.run_until_pinged(&b, secs(3));
-    let before = helpers[0].pings().len();
+    let before = others[0].pings().len();
     net.run_to(sent + ms(1100));
     assert_eq!(net.stats("n1").probes_failed, 1);
-    assert_eq!(helpers[0].pings().len(), before + 1, "its turn came at the second's end");
+    assert_eq!(others[0].pings().len(), before + 1, "its turn came at the second's end");
+}
+
+/// The fallback probe ends with the probe: a stream that says nothing is broken off then (swim-state 4.2 step 6).
+#[test]
+fn the_fallback_stream_ends_with_the_probe() {
+    let (mut net, b, _) = silent_member(&[], |_| {});
+    b.behave(|manner| manner.listens = true);
+    let sent = net.run_until_pinged(&b, secs(3));
+    net.run_to(sent + ms(1500));
+    let news: Vec<_> = b.streams().into_iter().map(|heard| (heard.at, heard.news)).collect();
+    assert!(matches!(news[0], (at, StreamNews::Accepted(_)) if at == sent + ms(501)), "{news:?}");
+    assert_eq!(news.last(), Some(&(sent + ms(1001), StreamNews::Failed(StreamFailure::Reset))));
 }

@@ -504,3 +504,23 @@ fn entries_count_in_their_order() {
     assert_eq!(net.state_at("n1", "a"), Some((State::Suspect, 3)));
     assert_eq!(net.state_at("n1", "b"), Some((State::Alive, 3)));
 }
+
+/// What our own members speak counts as well: who would shut one of them out is not merged (swim-state 10.3 step 1;
+/// memberlist-wire 10.2 step 2 "every own entry").
+#[test]
+fn own_members_count_in_the_version_check() {
+    let range = |min, max, current| Some(Versions { protocol: VersionRange { min, max, current }, ..VERSIONS });
+    for (theirs, merged) in [(range(3, 5, 3), false), (range(2, 5, 3), true)] {
+        let mut net = TestNet::bench(SEED);
+        let e = net.puppet("e");
+        exchange(&mut net, &e, true, vec![EntrySaid { versions: theirs, ..e.entry(1, State::Alive) }]);
+        assert_eq!(net.state_at("n1", "e").is_some(), merged, "{theirs:?}");
+    }
+    // A dead member that speaks what nobody else does blocks everybody.
+    let mut net = TestNet::bench(SEED);
+    let (e, odd) = (net.puppet("e"), net.puppet("odd"));
+    net.tell(&odd, "n1", odd.alive_with(1, b"", range(1, 9, 8)));
+    net.tell(&odd, "n1", e.dead("odd", 1));
+    exchange(&mut net, &e, true, vec![e.entry(1, State::Alive)]);
+    assert_eq!(net.state_at("n1", "e"), None);
+}

@@ -242,3 +242,25 @@ fn the_reborn_are_told() {
     assert_eq!(drain(&mut swim), [expected]);
     assert_eq!(swim.state(b), Some(D));
 }
+
+/// Whoever missed our refutation hears it again, the same one, and only while it is not being spread anyway.
+#[test]
+fn a_missed_refutation_is_repeated() {
+    let mut parts = Parts::new();
+    let mut swim = parts.swim(Config::lan());
+    swim.handle_alive(&mut parts.cx(), alive("b", 1, address(2), b""), heard());
+    swim.handle_suspect(&mut parts.cx(), &accusation("me", 1, "b"));
+    drain(&mut swim);
+    let before = (swim.incarnation(swim.local()), swim.health_score());
+    for _ in 0..3 {
+        swim.handle_suspect(&mut parts.cx(), &accusation("me", 1, "b"));
+    }
+    let mut expected = Vec::new();
+    Codec::Native.encode_alive(&alive("me", 2, address(1), b"mine"), &mut expected);
+    assert_eq!(drain(&mut swim), [expected]);
+    assert_eq!((swim.incarnation(swim.local()), swim.health_score()), before, "nothing new is claimed");
+    swim.leave(&mut parts.cx());
+    drain(&mut swim);
+    swim.handle_dead(&mut parts.cx(), &accusation("me", 1, "b"));
+    assert_eq!(swim.queue_len(), 0, "who has left says nothing more");
+}

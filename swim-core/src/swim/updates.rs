@@ -288,11 +288,14 @@ impl Swim {
     }
 
     /// Whom an accusation is about, if we know the member and the accusation is not older than what we know.
-    fn accused(&self, cx: &mut Cx<'_>, accusation: &Accusation<'_>) -> Option<MemberId> {
+    fn accused(&mut self, cx: &mut Cx<'_>, accusation: &Accusation<'_>) -> Option<MemberId> {
         let id = cx.roster.find(accusation.node)?;
         let record = self.table.record(id);
         record.state?;
         if accusation.incarnation < record.incarnation {
+            if id == self.local {
+                self.refute_again(cx);
+            }
             return None;
         }
         if id == self.local && accusation.incarnation == Incarnation::MAX {
@@ -316,6 +319,14 @@ impl Swim {
         log!(WARN, "refuted", accused = accused, incarnation = incarnation);
         self.awareness.apply(1);
         self.announce(cx, incarnation, None);
+    }
+
+    /// Somebody missed our refutation and accuses us as of before. It would declare us dead, and nobody would know why:
+    /// so we say once more what we have said, unless we are saying it anyway. (memberlist is silent here.)
+    fn refute_again(&mut self, cx: &mut Cx<'_>) {
+        if !self.left && !self.broadcasts.has(self.local) {
+            self.announce(cx, self.incarnation(self.local), None);
+        }
     }
 
     fn end_suspicion(&mut self, cx: &mut Cx<'_>, id: MemberId) {
