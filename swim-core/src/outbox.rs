@@ -37,7 +37,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Queues what a timer or the application wants sent. Their number is bounded by the timers and tables behind them.
+    /// Queues what one of our own timers wants sent: ticks are skipped while the last one's packets wait.
     pub(crate) fn push(&mut self, outgoing: Outgoing) {
         match outgoing {
             Outgoing::Probe { .. } => self.probes += 1,
@@ -52,7 +52,7 @@ impl Outbox {
         self.queue.push_back(outgoing);
     }
 
-    /// Queues an answer to somebody's packet, unless too many wait already.
+    /// Queues what somebody else asked for, unless too many packets wait already.
     pub(crate) fn push_answer(&mut self, outgoing: Outgoing) -> bool {
         if self.queue.len() >= ANSWERS_MAX {
             return false;

@@ -38,9 +38,13 @@ impl Rng {
         self.0.fill_bytes(bytes);
     }
 
-    /// Uniform in `0..bound`; 0 when `bound` is 0. By multiplication and rejection (Lemire), so without bias.
+    /// Uniform in `0..bound`; 0 when `bound` is 0.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        let bound = bound as u64;
+        self.below_u64(bound as u64) as usize
+    }
+
+    /// The same for 64 bits, whatever the machine's words. By multiplication and rejection (Lemire), so without bias.
+    fn below_u64(&mut self, bound: u64) -> u64 {
         if bound == 0 {
             return 0;
         }
@@ -51,12 +55,12 @@ impl Rng {
                 product = u128::from(self.next_u64()) * u128::from(bound);
             }
         }
-        (product >> 64) as usize
+        (product >> 64) as u64
     }
 
     /// Uniform in `0..bound`.
     pub(crate) fn duration_below(&mut self, bound: core::time::Duration) -> core::time::Duration {
         let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
-        core::time::Duration::from_nanos(self.below(nanos as usize) as u64)
+        core::time::Duration::from_nanos(self.below_u64(nanos))
     }
 }

@@ -115,6 +115,11 @@ impl Roster {
         SocketAddr::new(ip.to_canonical(), slot.port)
     }
 
+    /// Slots in use.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
     /// Slots there are, the free ones included.
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {

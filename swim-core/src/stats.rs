@@ -27,6 +27,7 @@ pub struct Stats {
     pub unknown_acks: u64,
     pub refused_addresses: u64,
     pub refused_versions: u64,
+    pub refused_names: u64,
     pub refused_admissions: u64,
     pub refused_incarnations: u64,
 

@@ -8,7 +8,7 @@ use crate::node::Core;
 use crate::node::input::{CommandError, ExchangeError, Reply};
 use crate::serf::config::Life;
 use crate::serf::tags::Tags;
-use crate::swim::PingOutcome;
+use crate::swim::probe::PingOutcome;
 use crate::time::Instant;
 use crate::timers::Timer;
 
@@ -35,9 +35,10 @@ impl Commands {
         self.replies.pop_front()
     }
 
-    /// The broadcast of the oldest change of tags has been sent, or overtaken by a newer one.
-    pub(super) fn update_sent(&mut self) {
-        if let Some(id) = self.updates.pop_front() {
+    /// The broadcast of a change of tags has been sent, or overtaken by a newer one.
+    pub(super) fn update_sent(&mut self, id: CommandId) {
+        if let Some(index) = self.updates.iter().position(|waiting| *waiting == id) {
+            self.updates.remove(index);
             self.done(id, Ok(()));
         }
     }
@@ -103,8 +104,12 @@ impl Core {
     }
 
     fn continue_join(&mut self, now: Instant, id: CommandId) {
+        let staying = self.serf.life() == Life::Alive;
         loop {
             let Some(join) = self.commands.joins.get_mut(&id) else { return };
+            if !staying {
+                join.waiting.clear();
+            }
             if join.running >= SEEDS_AT_ONCE {
                 return;
             }
@@ -118,6 +123,11 @@ impl Core {
         }
         let reached = join.reached;
         self.commands.joins.remove(&id);
+        if !staying {
+            // An intent to join now would be later than our intent to leave, and call it off for everybody.
+            self.commands.done(id, Err(CommandError::NotAlive));
+            return;
+        }
         if reached == 0 {
             self.commands.done(id, Err(CommandError::NoSeed));
             return;
@@ -159,9 +169,8 @@ impl Core {
         }
         let timeout = self.serf.config().broadcast_timeout;
         let (mut cx, swim, serf) = self.parts(now);
-        if serf.set_tags(&mut cx, swim, tags) {
+        if serf.set_tags(&mut cx, swim, tags, id) {
             cx.timers.arm(Timer::Update, now + timeout);
-            // Whatever update this one displaces in the queue is reported first, so the order is right.
             self.commands.updates.push_back(id);
         } else {
             self.commands.done(id, Ok(()));
@@ -175,7 +184,9 @@ impl Core {
         match member {
             Some(member) => {
                 let (mut cx, swim, _) = self.parts(now);
-                swim.ping(&mut cx, id, member);
+                if !swim.ping(&mut cx, id, member) {
+                    self.commands.done(id, Err(CommandError::TimedOut));
+                }
             }
             None => self.commands.done(id, Err(CommandError::NoMember)),
         }

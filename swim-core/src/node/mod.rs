@@ -236,7 +236,8 @@ impl Node {
     }
 
     /// Exchanges full states with each of the seeds, some at a time. Replies: one [`Reply::SeedReached`] or
-    /// [`Reply::SeedFailed`] for each, then [`Reply::Done`]. Without `replay`, user events from before are not wanted.
+    /// [`Reply::SeedFailed`] for each, then [`Reply::Done`]. `replay` says whether old user events are wanted
+    /// along with the state; there are none yet.
     pub fn join(&mut self, now: Instant, seeds: &[SocketAddr], replay: bool) -> CommandId {
         let id = self.core.join(now, seeds, replay);
         self.core.settle(now);
@@ -463,7 +464,7 @@ impl Core {
                 serf.handle_change(cx, swim, change);
             } else if let Some(notify) = swim.poll_finished().or_else(|| serf.poll_finished()) {
                 match notify {
-                    Notify::Update => self.commands.update_sent(),
+                    Notify::Update(id) => self.commands.update_sent(id),
                     Notify::Leave | Notify::LeaveIntent => serf.on_leave_broadcast(cx, swim, notify),
                 }
             } else if let Some(ping) = swim.poll_ping() {

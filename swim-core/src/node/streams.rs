@@ -38,6 +38,8 @@ struct Stream {
     reader: FrameReader,
     /// Bytes handed out to be written.
     sending: usize,
+    /// The dial has succeeded, and what we dialled for has been said.
+    opened: bool,
     /// What is known to have been written is all there will be: close when it has.
     closing: bool,
 }
@@ -76,7 +78,7 @@ impl Streams {
         let id = StreamId(self.last);
         let from = if role == Role::Accepted { Side::Dialler } else { Side::Acceptor };
         let reader = FrameReader::new(from);
-        self.open.insert(id, Stream { peer, role, reader, sending: 0, closing: false });
+        self.open.insert(id, Stream { peer, role, reader, sending: 0, opened: false, closing: false });
         self.accepted += usize::from(role == Role::Accepted);
         id
     }
@@ -141,7 +143,11 @@ impl Core {
         let Some(stream) = self.streams.open.get_mut(&id) else { return };
         let role = stream.role;
         match input {
-            StreamInput::Opened => self.stream_opened(envelope, now, id, role),
+            StreamInput::Opened => {
+                if !core::mem::replace(&mut stream.opened, true) {
+                    self.stream_opened(envelope, now, id, role);
+                }
+            }
             StreamInput::Data(data) => self.stream_data(envelope, now, id, data),
             StreamInput::Sent => {
                 self.streams.bytes -= core::mem::take(&mut stream.sending);
@@ -271,10 +277,8 @@ impl Core {
                 }
             }
             StreamMessage::User(bytes) => {
-                if !bytes.is_empty() {
-                    let (mut cx, swim, serf) = self.parts(now);
-                    serf.handle_message(&mut cx, swim, bytes);
-                }
+                let (mut cx, swim, serf) = self.parts(now);
+                serf.handle_message(&mut cx, swim, bytes);
                 self.finish(id);
             }
             // Nobody dials to say these.

@@ -383,3 +383,76 @@ fn traces_replay_bit_for_bit() {
         Replay::new(torn, keyring.clone(), None).unwrap().run().unwrap();
     }
 }
+
+/// A join that ends while we are leaving must not call the leave off: its intent would be the later one.
+#[test]
+fn a_join_that_ends_in_a_leave_does_not_call_it_off() {
+    let mut net = Net::of(3, &wire::Config::native());
+    net.join(2, 1);
+    net.join(3, 1);
+    net.run(Duration::from_secs(2));
+    let now = net.now;
+    // Nobody answers the dial yet: its outcome comes in the middle of the leave.
+    let join = net.node(1).join(now, &[address(2), address(9)], false);
+    let mut dials = Vec::new();
+    while let Some(action) = net.node(1).poll_stream() {
+        match action {
+            StreamAction::Open { id, peer } if peer == address(9) => dials.push(id),
+            other => net.stream(address(1), other),
+        }
+    }
+    net.settle();
+    net.node(1).leave(now);
+    net.run(Duration::from_millis(300));
+    let now = net.now;
+    for id in dials {
+        net.node(1).handle_stream(now, id, StreamInput::Failed(StreamFailure::TimedOut));
+    }
+    net.run(Duration::from_secs(5));
+    assert_eq!(net.replies(1, join).last(), Some(&Reply::Done(Err(CommandError::NotAlive))));
+    for at in 1..=3 {
+        assert_eq!(net.status(at, 1), Some(Status::Left), "at {at}");
+    }
+}
+
+/// The reply to a change of tags is its own: not that of an earlier one that nobody waited for or that timed out.
+#[test]
+fn changes_of_tags_are_answered_each_for_itself() {
+    let mut net = Net::of(2, &wire::Config::native());
+    let tags = |value: &str| [("k", value)].into_iter().collect::<Tags>();
+    let now = net.now;
+    let alone = net.node(1).set_tags(now, &tags("a")).unwrap();
+    assert_eq!(net.replies(1, alone), [Reply::Done(Ok(()))], "nobody is there to hear it");
+    net.join(1, 2);
+    let now = net.now;
+    let told = net.node(1).set_tags(now, &tags("b")).unwrap();
+    assert_eq!(net.replies(1, told), [], "nothing has been sent yet");
+    // The socket is blocked for longer than the wait.
+    let later = now + Duration::from_secs(5);
+    net.node(1).handle_timeout(later);
+    assert_eq!(net.replies(1, told), [Reply::Done(Err(CommandError::TimedOut))]);
+    let again = net.node(1).set_tags(later, &tags("c")).unwrap();
+    assert_eq!(net.replies(1, again), []);
+    net.now = later;
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.replies(1, again), [Reply::Done(Ok(()))]);
+}
+
+/// A driver that says twice that a stream is open does not upset the count of bytes.
+#[test]
+fn streams_open_once() {
+    let mut net = Net::of(1, &wire::Config::native());
+    let now = net.now;
+    net.node(1).join(now, &[address(9)], false);
+    let Some(StreamAction::Open { id, .. }) = net.node(1).poll_stream() else { panic!("a dial") };
+    for _ in 0..2 {
+        net.node(1).handle_stream(now, id, StreamInput::Opened);
+    }
+    assert!(matches!(net.node(1).poll_stream(), Some(StreamAction::Send { .. })));
+    assert_eq!(net.node(1).poll_stream(), None);
+    net.node(1).node().check();
+    for input in [StreamInput::Sent, StreamInput::Sent, StreamInput::Finished, StreamInput::Opened] {
+        net.node(1).handle_stream(now, id, input);
+        net.node(1).node().check();
+    }
+}

@@ -7,6 +7,7 @@ use crate::ids::SequenceNumber;
 use crate::node::Core;
 use crate::node::input::Transmit;
 use crate::outbox::Outgoing;
+use crate::swim::understands_checksum;
 use crate::time::Instant;
 use crate::wire::codec::Codec;
 use crate::wire::envelope::{Envelope, Packet};
@@ -126,7 +127,7 @@ impl Core {
     fn checksum(&self, outgoing: &Outgoing) -> bool {
         match *outgoing {
             Outgoing::Probe { seq } => {
-                self.swim.probe(seq).is_some_and(|probe| self.swim.understands_checksum(&self.roster, probe.target))
+                self.swim.probe(seq).is_some_and(|probe| understands_checksum(&self.roster, probe.target))
             }
             Outgoing::Indirect { checksum, .. } | Outgoing::Gossip { checksum, .. } => checksum,
             // Answers go to an address; whoever is there did not say what it understands.

@@ -62,7 +62,7 @@ impl Serf {
             (Notify::LeaveIntent, Leaving::Intent) | (Notify::Leave, Leaving::Announcement) => {
                 self.continue_leave(cx, swim);
             }
-            (Notify::LeaveIntent | Notify::Leave | Notify::Update, _) => {}
+            (Notify::LeaveIntent | Notify::Leave | Notify::Update(_), _) => {}
         }
     }
 

@@ -19,7 +19,7 @@ mod tests;
 use alloc::vec::Vec;
 
 use crate::cx::Cx;
-use crate::ids::{LamportTime, MemberId};
+use crate::ids::{CommandId, LamportTime, MemberId};
 use crate::serf::config::Config;
 use crate::serf::event::{Event, EventQueue};
 use crate::serf::intent::RecentIntents;
@@ -27,6 +27,7 @@ use crate::serf::lamport::LamportClock;
 use crate::serf::leave::Leaving;
 use crate::serf::member::Records;
 use crate::serf::tags::Tags;
+use crate::stats::Stats;
 use crate::swim::broadcast::{BroadcastQueue, Notify, retransmit_limit};
 use crate::swim::{Change, Swim};
 use crate::wire::codec::{Codec, MessageError};
@@ -73,7 +74,15 @@ impl Serf {
 
     /// A message of Serf that came by gossip.
     pub(crate) fn handle_message(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         cx.stats.serf_messages_received += 1;
+        if bytes.len() > INTENT_LEN_MAX {
+            // Passed on as it came, it would fill our queue and fit no packet.
+            cx.stats.messages_malformed += 1;
+            return;
+        }
         let rebroadcast = match self.codec.decode_serf(bytes) {
             Ok(SerfMessage::Leave(leave)) => self.handle_leave_intent(cx, swim, &leave),
             Ok(SerfMessage::Join(join)) => self.handle_join_intent(cx, &join),
@@ -106,11 +115,10 @@ impl Serf {
     }
 
     /// Adds broadcasts to a packet, as many as fit. Each costs the kind byte of a user message more.
-    pub(crate) fn fill(&mut self, cx_stats: &mut crate::stats::Stats, room: usize, push: impl FnMut(&[u8]) -> usize) {
+    pub(crate) fn fill(&mut self, stats: &mut Stats, room: usize, mut push: impl FnMut(&[u8]) -> usize) {
         let limit = retransmit_limit(self.retransmit_mult, self.records.len());
-        let mut push = push;
         self.intents.fill(limit, room, |body| {
-            cx_stats.serf_messages_sent += 1;
+            stats.serf_messages_sent += 1;
             push(body)
         });
     }
@@ -128,15 +136,15 @@ impl Serf {
     }
 
     /// Reports something that is not Serf's own.
-    pub(crate) fn report(&mut self, stats: &mut crate::stats::Stats, event: impl FnOnce() -> Event) {
+    pub(crate) fn report(&mut self, stats: &mut Stats, event: impl FnOnce() -> Event) {
         self.events.push(stats, event);
     }
 
     /// Takes new tags, which fit, and tells everybody. Whether anybody is there to hear it.
-    pub(crate) fn set_tags(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, tags: Tags) -> bool {
+    pub(crate) fn set_tags(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, tags: Tags, command: CommandId) -> bool {
         let meta = tags.encode(self.config.protocol);
         self.tags = tags;
-        swim.update_meta(cx, meta)
+        swim.update_meta(cx, meta, command)
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -168,7 +176,14 @@ impl Serf {
         encode: impl FnOnce(&mut Vec<u8>),
     ) {
         self.intents.insert(None, notify, encode);
-        cx.stats.broadcasts_over_limit += self.intents.prune(self.config.queue_depth_max) as u64;
+        let max = self.config.queue_depth_max;
+        if self.intents.len() > max {
+            // Some more than the one: pruning goes through the queue.
+            cx.stats.broadcasts_over_limit += self.intents.prune(max - max / 8) as u64;
+        }
         swim.arm_gossip(cx);
     }
 }
+
+/// Longest intent that is understood, in bytes: a name of any sensible length, and room for fields to come.
+const INTENT_LEN_MAX: usize = 1024;

@@ -244,3 +244,34 @@ fn state_exchanges_carry_intents() {
     ours.serf.merge(&mut ours.parts.cx(), &mut ours.swim, b"\x02garbage");
     assert_eq!(ours.parts.stats.messages_malformed, 1);
 }
+
+/// Intents that would fit no packet are not passed on: they would close the queue for all others.
+#[test]
+fn overlong_intents_are_dropped() {
+    let mut scene = Scene::with(Alive);
+    let mut bytes = Vec::new();
+    Codec::Native.encode_serf_leave(&Leave { ltime: LamportTime(9), node: b"b", prune: false }, &mut bytes);
+    let mut padded = bytes.clone();
+    padded.resize(1025, 0);
+    scene.serf.handle_message(&mut scene.parts.cx(), &mut scene.swim, &padded);
+    assert_eq!((scene.status(), scene.serf.queue_len(), scene.parts.stats.messages_malformed), (Some(Alive), 0, 1));
+    padded.truncate(1024);
+    scene.serf.handle_message(&mut scene.parts.cx(), &mut scene.swim, &padded);
+    assert_eq!((scene.status(), scene.serf.queue_len()), (Some(Leaving), 1));
+    scene.serf.handle_message(&mut scene.parts.cx(), &mut scene.swim, b"");
+    assert_eq!(scene.parts.stats.messages_malformed, 1, "nothing is no message");
+}
+
+/// Past its bound, the queue of intents drops the oldest, and never what somebody waits for.
+#[test]
+fn the_queue_of_intents_is_bounded() {
+    let mut scene = Scene::with(Alive);
+    scene.serf.config.queue_depth_max = 16;
+    for time in 10..100 {
+        let mut bytes = Vec::new();
+        Codec::Native.encode_serf_join(&Join { ltime: LamportTime(time), node: b"b" }, &mut bytes);
+        scene.serf.handle_message(&mut scene.parts.cx(), &mut scene.swim, &bytes);
+        assert!(scene.serf.queue_len() <= 16);
+    }
+    assert!(scene.parts.stats.broadcasts_over_limit > 0);
+}

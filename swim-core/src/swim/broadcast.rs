@@ -1,9 +1,10 @@
 //! The queue of updates that gossip and piggyback carry (SWIM §4.1): each is sent a limited number of times, those sent
 //! least go first, and among these the longer ones, so that packets fill up.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::ids::MemberId;
+use crate::ids::{CommandId, MemberId};
 use crate::roster::push_tight;
 
 /// Encoded messages waiting to be sent, or sent again.
@@ -21,7 +22,7 @@ pub(crate) struct BroadcastQueue {
     tiers: Vec<Tier>,
     /// The pending entry of each member: at most one, the latest.
     by_member: Vec<u32>,
-    finished: Vec<Notify>,
+    finished: VecDeque<Notify>,
     taken: Vec<u32>,
     len: usize,
 }
@@ -51,7 +52,7 @@ pub(crate) enum Notify {
     /// The announcement of our own leave, Serf's intent.
     LeaveIntent,
     /// Our new metadata.
-    Update,
+    Update(CommandId),
 }
 
 impl BroadcastQueue {
@@ -110,20 +111,28 @@ impl BroadcastQueue {
         self.taken = taken;
     }
 
-    /// Drops entries, those sent most often first, until `max` are left; how many were dropped.
+    /// Drops entries from the end of the order, those sent most often first and older ones before newer, until `max` are
+    /// left; how many were dropped. What somebody waits for stays.
     pub(crate) fn prune(&mut self, max: usize) -> usize {
         let before = self.len;
-        let mut tier = self.tiers.len();
-        while self.len > max && tier > 0 {
-            let class = self.tiers[tier - 1].occupied.trailing_zeros() as usize;
-            if class >= CLASSES {
-                tier -= 1;
-                continue;
+        let mut list = core::mem::take(&mut self.taken);
+        for tier in (0..self.tiers.len()).rev() {
+            for class in 0..CLASSES {
+                if self.len <= max {
+                    break;
+                }
+                self.unawaited(tier, class, &mut list);
+                // The oldest are at the end.
+                while self.len > max
+                    && let Some(index) = list.pop()
+                {
+                    self.unlink(index);
+                    self.drop_unlinked(index);
+                }
             }
-            let index = self.tiers[tier - 1].heads[class];
-            self.unlink(index);
-            self.drop_unlinked(index);
         }
+        list.clear();
+        self.taken = list;
         before - self.len
     }
 
@@ -137,7 +146,7 @@ impl BroadcastQueue {
 
     /// Whose broadcast has been sent its full number of times, or was displaced.
     pub(crate) fn poll_finished(&mut self) -> Option<Notify> {
-        self.finished.pop()
+        self.finished.pop_front()
     }
 
     /// Whether something is pending about `member`.
@@ -175,6 +184,19 @@ impl BroadcastQueue {
         }
         let below = tier.occupied & ((1 << class) - 1);
         (below != 0).then(|| tier.heads[below.ilog2() as usize])
+    }
+
+    /// The entries of one list that nobody waits for, newest first.
+    fn unawaited(&self, tier: usize, class: usize, list: &mut Vec<u32>) {
+        list.clear();
+        let mut index = self.tiers[tier].heads[class];
+        while index != NONE {
+            let entry = &self.entries[index as usize];
+            if entry.notify.is_none() {
+                list.push(index);
+            }
+            index = entry.after;
+        }
     }
 
     fn allocate(&mut self) -> u32 {
@@ -321,10 +343,14 @@ mod tests {
     #[test]
     fn a_newer_update_replaces_and_starts_over() {
         let mut queue = BroadcastQueue::default();
-        queue.insert(Some(MemberId(1)), Some(Notify::Update), |buf| buf.push(1));
+        queue.insert(Some(MemberId(1)), Some(Notify::Update(CommandId(7))), |buf| buf.push(1));
         fetch(&mut queue, 3, 100);
         insert(&mut queue, 1, &[2]);
-        assert_eq!(queue.poll_finished(), Some(Notify::Update), "whoever waited for it need not any more");
+        assert_eq!(
+            queue.poll_finished(),
+            Some(Notify::Update(CommandId(7))),
+            "whoever waited for it need not any more"
+        );
         for _ in 0..3 {
             assert_eq!(fetch(&mut queue, 3, 100), [[2]]);
         }
@@ -353,7 +379,18 @@ mod tests {
         let mut left: Vec<u8> = fetch(&mut queue, 100, 100).iter().map(|body| body[0]).collect();
         left.sort_unstable();
         assert_eq!(left, [2, 3]);
-        queue.forget(MemberId(9));
+    }
+
+    #[test]
+    fn pruning_drops_the_oldest_of_equals_and_nothing_awaited() {
+        let mut queue = BroadcastQueue::default();
+        for n in 0..5 {
+            queue.insert(None, (n == 1).then_some(Notify::LeaveIntent), |buf| buf.push(n));
+        }
+        assert_eq!(queue.prune(3), 2);
+        assert_eq!(queue.poll_finished(), None);
+        let left: Vec<u8> = fetch(&mut queue, 100, 100).iter().map(|body| body[0]).collect();
+        assert_eq!(left, [4, 3, 1]);
     }
 
     proptest! {

@@ -46,7 +46,8 @@ pub struct Config {
     pub dead_node_reclaim_time: Duration,
     /// Networks that members may be in; `None` or an empty list allows all.
     pub allowed_networks: Option<Vec<Network>>,
-    /// Members this table will hold, the local one included; more are refused and counted.
+    /// Members that are known at once, those that failed or left and the local one included; more are refused and
+    /// counted.
     pub members_max: usize,
     /// What we announce about ourselves.
     pub protocol: crate::versions::VersionRange,

@@ -6,7 +6,7 @@ use crate::cx::Cx;
 use crate::outbox::Outgoing;
 use crate::swim::config::Config;
 use crate::swim::selection::choose;
-use crate::swim::{PROTOCOL_WITH_CHECKSUM, Swim};
+use crate::swim::{Swim, understands_checksum};
 use crate::time::Instant;
 use crate::timers::Timer;
 use crate::wire::message::State;
@@ -69,7 +69,7 @@ impl Swim {
             }
         });
         for id in chosen.iter() {
-            let checksum = cx.roster.slot(*id).versions.protocol.max >= PROTOCOL_WITH_CHECKSUM;
+            let checksum = understands_checksum(cx.roster, *id);
             cx.outbox.push(Outgoing::Gossip { to: cx.roster.address(*id), checksum });
         }
     }

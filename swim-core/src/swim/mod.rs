@@ -25,7 +25,6 @@ pub(crate) mod updates;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use core::time::Duration;
 
 use crate::cx::Cx;
 use crate::ids::{CommandId, Incarnation, MemberId, SequenceNumber};
@@ -39,6 +38,7 @@ use crate::swim::probe::{Pings, Round};
 use crate::swim::relay::Relays;
 use crate::swim::suspicion::Suspicions;
 use crate::swim::table::Table;
+use crate::timers::Timer;
 use crate::versions::{VersionRange, Versions};
 use crate::wire::codec::Codec;
 use crate::wire::message::{Alive, Bytes, Source, State};
@@ -162,15 +162,16 @@ impl Swim {
 
     /// Tells everybody our new metadata. Whether anybody is there to hear it; if so, [`Notify::Update`] comes when it
     /// has been said often enough.
-    pub(crate) fn update_meta(&mut self, cx: &mut Cx<'_>, meta: Vec<u8>) -> bool {
+    pub(crate) fn update_meta(&mut self, cx: &mut Cx<'_>, meta: Vec<u8>, command: CommandId) -> bool {
         let changed = *cx.roster.slot(self.local).meta != *meta;
         cx.roster.slot_mut(self.local).meta = meta.into();
         let next = self.incarnation(self.local).next();
-        self.announce(cx, next, Some(Notify::Update));
+        let heard = self.table.active() > 0;
+        self.announce(cx, next, heard.then_some(Notify::Update(command)));
         if changed {
             self.changes.push_back(Change::Updated(self.local));
         }
-        self.table.active() > 0
+        heard
     }
 
     pub(crate) fn local(&self) -> MemberId {
@@ -211,15 +212,23 @@ impl Swim {
         }
     }
 
-    /// Whether the member understands the checksum header (memberlist: protocol 5).
-    pub(crate) fn understands_checksum(&self, roster: &Roster, id: MemberId) -> bool {
-        roster.slot(id).versions.protocol.max >= PROTOCOL_WITH_CHECKSUM
-    }
-
     /// Adds updates to a packet, as many as fit; counts as a transmission of each.
     pub(crate) fn fill(&mut self, room: usize, push: impl FnMut(&[u8]) -> usize) {
         let limit = retransmit_limit(self.config.retransmit_mult, self.table.len());
         self.broadcasts.fill(limit, room, push);
+    }
+
+    /// Starts what happens periodically, each at a random moment, so that nodes started together do not stay in step.
+    fn start_timers(&self, cx: &mut Cx<'_>) {
+        let Config { probe_interval, push_pull_interval, .. } = self.config;
+        if !probe_interval.is_zero() {
+            cx.timers.arm(Timer::ProbeTick, cx.now + cx.jitter.duration_below(probe_interval));
+        }
+        if !push_pull_interval.is_zero() {
+            // A random delay, and only then the first wait: a node that has just started has just exchanged to join.
+            let delay = cx.jitter.duration_below(push_pull_interval);
+            cx.timers.arm(Timer::PushPullTick, cx.now + delay + push_pull_interval);
+        }
     }
 
     fn next_sequence(&mut self) -> SequenceNumber {
@@ -246,26 +255,19 @@ impl Swim {
 
     /// Forgets the dead whose time has passed (swim-state.md 4.5).
     fn reap(&mut self, cx: &mut Cx<'_>) {
-        let Self { table, broadcasts, suspicions, round, .. } = self;
+        debug_assert!(self.round.is_none(), "nobody is being probed while members are forgotten");
+        let Self { table, broadcasts, suspicions, .. } = self;
         table.reap(cx.now, self.config.gossip_to_the_dead_time, |id| {
+            debug_assert!(!suspicions.is_running(id), "the dead are not suspected");
             broadcasts.forget(id);
-            suspicions.end(id);
-            cx.timers.disarm(crate::timers::Timer::Suspicion(id));
-            if round.as_ref().is_some_and(|round| round.target == id) {
-                *round = None;
-                cx.timers.disarm(crate::timers::Timer::ProbeDirect);
-                cx.timers.disarm(crate::timers::Timer::ProbeEnd);
-            }
             cx.roster.release(id, Holder::Swim);
         });
     }
 }
 
-/// What became of an explicit ping: the answer's delay, or `None` if there was no answer in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PingOutcome {
-    pub(crate) command: CommandId,
-    pub(crate) rtt: Option<Duration>,
+/// Whether the member understands the checksum header (memberlist: protocol 5).
+pub(crate) fn understands_checksum(roster: &Roster, id: MemberId) -> bool {
+    roster.slot(id).versions.protocol.max >= PROTOCOL_WITH_CHECKSUM
 }
 
 /// First memberlist protocols with fallback probes, nacks and checksums.

@@ -11,7 +11,8 @@ use crate::ids::{CommandId, Incarnation, MemberId, SequenceNumber};
 use crate::log::log;
 use crate::outbox::Outgoing;
 use crate::swim::selection::choose;
-use crate::swim::{Exchange, PROTOCOL_WITH_NACKS, PROTOCOL_WITH_STREAM_PROBES, PingOutcome, Swim};
+use crate::swim::understands_checksum;
+use crate::swim::{Exchange, PROTOCOL_WITH_NACKS, PROTOCOL_WITH_STREAM_PROBES, Swim};
 use crate::time::Instant;
 use crate::timers::Timer;
 use crate::wire::message::{Accusation, State};
@@ -46,6 +47,13 @@ pub(crate) struct Ping {
     sent: Option<Instant>,
 }
 
+/// What became of an explicit ping: the answer's delay, or `None` if there was no answer in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PingOutcome {
+    pub(crate) command: CommandId,
+    pub(crate) rtt: Option<Duration>,
+}
+
 /// A member answered the direct ping in time. What its ack carried is for the layer above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProbeCompleted {
@@ -54,18 +62,6 @@ pub(crate) struct ProbeCompleted {
 }
 
 impl Swim {
-    /// Starts what happens periodically, each at a random moment of its first interval.
-    pub(super) fn start_timers(&mut self, cx: &mut Cx<'_>) {
-        for (timer, interval) in
-            [(Timer::ProbeTick, self.config.probe_interval), (Timer::PushPullTick, self.config.push_pull_interval)]
-        {
-            if !interval.is_zero() {
-                let first = cx.now + cx.jitter.duration_below(interval);
-                cx.timers.arm(timer, first);
-            }
-        }
-    }
-
     pub(crate) fn on_probe_tick(&mut self, cx: &mut Cx<'_>) {
         cx.timers.arm(Timer::ProbeTick, cx.now + self.config.probe_interval);
         if self.round.is_some() {
@@ -122,7 +118,10 @@ impl Swim {
         let Self { table, chosen, config, .. } = self;
         let Some(round) = self.round.as_mut() else { return };
         if round.sent.is_none() {
-            return; // Our own socket is blocked: the target has not been asked anything yet.
+            // Our own socket is blocked. A ping sent from here on would not have its time; the next tick asks again.
+            self.round = None;
+            cx.timers.disarm(Timer::ProbeEnd);
+            return;
         }
         round.indirect = true;
         choose(table, cx.targets, config.indirect_checks, false, chosen, |id| {
@@ -132,7 +131,7 @@ impl Swim {
             let protocol = cx.roster.slot(*relay).versions.protocol.max;
             let nack = config.nacks && protocol >= PROTOCOL_WITH_NACKS;
             round.nacks_expected += u32::from(nack);
-            let checksum = protocol >= super::PROTOCOL_WITH_CHECKSUM;
+            let checksum = understands_checksum(cx.roster, *relay);
             let relay = cx.roster.address(*relay);
             cx.outbox.push(Outgoing::Indirect { seq: round.seq, relay, nack, checksum });
         }
@@ -148,17 +147,18 @@ impl Swim {
             cx.timers.disarm(Timer::ProbeDirect);
             cx.timers.disarm(Timer::ProbeEnd);
             self.awareness.apply(-1);
-            if round.indirect {
+            let rtt = round.sent.map_or(Duration::ZERO, |sent| cx.now - sent);
+            // By the clock, too: what has arrived is read before timers are, and this one may have lain there.
+            if round.indirect || rtt > self.config.probe_timeout {
                 cx.stats.probes_acked_late += 1;
                 return None;
             }
             cx.stats.probes_acked_directly += 1;
-            let rtt = round.sent.map_or(Duration::ZERO, |sent| cx.now - sent);
             return Some(ProbeCompleted { member: round.target, rtt });
         }
         if let Some(ping) = self.pings.running.remove(&seq) {
             cx.timers.disarm(Timer::Ping(seq));
-            let rtt = ping.sent.map(|sent| cx.now - sent);
+            let rtt = ping.sent.map(|sent| cx.now - sent).filter(|rtt| *rtt <= self.config.probe_timeout);
             self.pings.outcomes.push_back(PingOutcome { command: ping.command, rtt });
         } else if !self.relay_ack(cx, seq) {
             cx.stats.unknown_acks += 1;
@@ -167,9 +167,9 @@ impl Swim {
     }
 
     pub(crate) fn handle_nack(&mut self, cx: &mut Cx<'_>, seq: SequenceNumber) {
-        let most = self.config.indirect_checks as u32 + 1;
+        let most = u32::try_from(self.config.indirect_checks).unwrap_or(u32::MAX).saturating_add(1);
         match self.round.as_mut().filter(|round| round.seq == seq) {
-            Some(round) => round.nacks = (round.nacks + 1).min(most),
+            Some(round) => round.nacks = round.nacks.saturating_add(1).min(most),
             None => cx.stats.unknown_acks += 1,
         }
     }
@@ -207,9 +207,13 @@ impl Swim {
         self.awareness.apply(delta as i32);
     }
 
-    /// Pings a member for the application (swim-state.md 4.6). No relays, and it changes nobody's state.
-    pub(crate) fn ping(&mut self, cx: &mut Cx<'_>, command: CommandId, member: MemberId) {
+    /// Pings a member for the application (swim-state.md 4.6). No relays, and it changes nobody's state. False: too
+    /// many packets wait to be sent already.
+    pub(crate) fn ping(&mut self, cx: &mut Cx<'_>, command: CommandId, member: MemberId) -> bool {
         let seq = self.next_sequence();
+        if !cx.outbox.push_answer(Outgoing::Ping { seq }) {
+            return false;
+        }
         let ping = Ping {
             command,
             target: cx.roster.address(member),
@@ -218,7 +222,7 @@ impl Swim {
         };
         self.pings.running.insert(seq, ping);
         cx.timers.arm(Timer::Ping(seq), cx.now + self.config.probe_timeout);
-        cx.outbox.push(Outgoing::Ping { seq });
+        true
     }
 
     pub(crate) fn explicit_ping(&self, seq: SequenceNumber) -> Option<&Ping> {

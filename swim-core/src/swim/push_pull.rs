@@ -79,7 +79,7 @@ impl Swim {
     }
 
     /// Takes in what somebody else knows. Suspicions and deaths are taken as suspicions of our own: their time starts
-    /// anew here, and they confirm nothing.
+    /// anew here, in our name.
     pub(crate) fn merge(&mut self, cx: &mut Cx<'_>, state: &PushPull<'_>) -> Result<(), MergeError> {
         self.check_versions(cx.roster, &state.entries)?;
         if state.join {

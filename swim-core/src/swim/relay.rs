@@ -35,6 +35,10 @@ impl Swim {
         }
         let port = if request.port == 0 { self.advertise.port() } else { request.port };
         let seq = self.next_sequence();
+        if !cx.outbox.push_answer(Outgoing::RelayPing { seq }) {
+            cx.stats.relays_over_limit += 1;
+            return;
+        }
         let relay = Relay {
             requester: request.source.address().unwrap_or(from),
             requested: request.seq,
@@ -44,7 +48,6 @@ impl Swim {
         };
         self.relays.running.insert(seq, relay);
         cx.timers.arm(Timer::Relay(seq), cx.now + self.config.probe_timeout);
-        cx.outbox.push(Outgoing::RelayPing { seq });
     }
 
     /// Passes an ack on to whom it was fetched for; whether it was one of those.

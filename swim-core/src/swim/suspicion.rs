@@ -69,6 +69,11 @@ impl Suspicions {
         Some(suspicion.started + total)
     }
 
+    /// Who was the first to accuse.
+    pub(crate) fn accuser(&self, member: MemberId) -> Option<&Name> {
+        self.running.get(&member)?.accusers.first()
+    }
+
     /// Ends one; whether there was one.
     pub(crate) fn end(&mut self, member: MemberId) -> bool {
         self.running.remove(&member).is_some()

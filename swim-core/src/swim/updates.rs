@@ -33,6 +33,10 @@ impl Swim {
             cx.stats.refused_addresses += 1;
             return;
         };
+        if alive.node.len() + alive.meta.as_deref().map_or(0, <[u8]>::len) > IDENTITY_LEN_MAX {
+            cx.stats.refused_names += 1;
+            return;
+        }
         if alive.versions.is_some_and(|versions| {
             let range = versions.protocol;
             range.min == 0 || range.max == 0 || range.min > range.max
@@ -84,7 +88,14 @@ impl Swim {
             cx.stats.refused_incarnations += 1;
             return;
         }
-        if self.table.len() >= self.config.members_max {
+        if alive.versions.is_none() {
+            // One member without versions would make every full state exchange fail, ours and everybody's.
+            cx.stats.refused_versions += 1;
+            return;
+        }
+        // Those that only Serf remembers count, too: they hold their slot for a day.
+        let slot = cx.roster.find(alive.node);
+        if slot.is_none() && cx.roster.len() >= self.config.members_max {
             cx.stats.members_over_limit += 1;
             return;
         }
@@ -96,13 +107,13 @@ impl Swim {
                 versions: alive.versions,
                 joining: false,
             };
-            if alive.versions.is_none() || (admission.admit)(&candidate).is_err() {
+            if (admission.admit)(&candidate).is_err() {
                 cx.stats.refused_admissions += 1;
                 return;
             }
         }
         // Serf may still remember somebody of that name: then it is the same member, in the same slot.
-        let id = match cx.roster.find(alive.node) {
+        let id = match slot {
             Some(id) => {
                 cx.roster.hold(id, crate::roster::Holder::Swim);
                 id
@@ -155,11 +166,11 @@ impl Swim {
         }
         self.table.set(id, State::Alive, alive.incarnation, cx.now, cx.targets);
         self.adopt(cx, id, ip, alive);
+        cx.stats.suspicions_refuted += u64::from(have.0 == State::Suspect);
         match have.0 {
             State::Dead | State::Left => self.changes.push_back(Change::Joined(id)),
             State::Alive | State::Suspect if updated => self.changes.push_back(Change::Updated(id)),
-            State::Suspect => cx.stats.suspicions_refuted += 1,
-            State::Alive => {}
+            State::Alive | State::Suspect => {}
         }
     }
 
@@ -187,16 +198,27 @@ impl Swim {
         claimed: SocketAddr,
         origin: Origin,
     ) {
-        if origin != Origin::Datagram(claimed) || self.broadcasts.has(id) {
+        let itself = match origin {
+            Origin::Datagram(from) => SocketAddr::new(from.ip().to_canonical(), from.port()) == claimed,
+            Origin::Exchange => false,
+        };
+        if !itself || self.broadcasts.has(id) {
             return;
         }
         let node = cx.roster.slot(id).name.as_bytes();
-        let from = cx.roster.slot(self.local).name.as_bytes();
-        let accusation = Accusation { incarnation, node, from };
         let codec = self.codec;
         match state {
-            State::Suspect => self.broadcasts.insert(Some(id), None, |buf| codec.encode_suspect(&accusation, buf)),
-            State::Dead => self.broadcasts.insert(Some(id), None, |buf| codec.encode_dead(&accusation, buf)),
+            State::Suspect => {
+                // In the name of whoever said it first: in ours it would count as one more, independent, accuser.
+                let Some(from) = self.suspicions.accuser(id) else { return };
+                let accusation = Accusation { incarnation, node, from: from.as_bytes() };
+                self.broadcasts.insert(Some(id), None, |buf| codec.encode_suspect(&accusation, buf));
+            }
+            State::Dead => {
+                let from = cx.roster.slot(self.local).name.as_bytes();
+                let accusation = Accusation { incarnation, node, from };
+                self.broadcasts.insert(Some(id), None, |buf| codec.encode_dead(&accusation, buf));
+            }
             State::Alive | State::Left => return,
         }
         self.arm_gossip(cx);
@@ -208,7 +230,7 @@ impl Swim {
         if self.suspicions.is_running(id) {
             if let Some(deadline) = self.suspicions.confirm(id, accusation.from) {
                 cx.stats.suspicions_confirmed += 1;
-                // Due now at the earliest; it fires in this very round of timers.
+                // Due now at the earliest: the next look at the timers ends it.
                 cx.timers.arm(Timer::Suspicion(id), deadline.max(cx.now));
                 self.spread_suspicion(cx, id, accusation);
             }
@@ -354,3 +376,7 @@ impl Swim {
         assert_eq!(self.suspicions.len(), suspects, "every suspicion has its suspect");
     }
 }
+
+/// Longest name and metadata together that a member may have. Metadata is bounded by its owner, names by nobody; what is
+/// longer than this would fit no packet, and could be neither gossiped nor pinged.
+const IDENTITY_LEN_MAX: usize = 1024;
