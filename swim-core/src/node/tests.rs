@@ -396,9 +396,12 @@ fn a_join_that_ends_in_a_leave_does_not_call_it_off() {
     let join = net.node(1).join(now, &[address(2), address(9)], false);
     let mut dials = Vec::new();
     while let Some(action) = net.node(1).poll_stream() {
-        match action {
-            StreamAction::Open { id, peer } if peer == address(9) => dials.push(id),
-            other => net.stream(address(1), other),
+        if let StreamAction::Open { id, peer } = action
+            && peer == address(9)
+        {
+            dials.push(id);
+        } else {
+            net.stream(address(1), action);
         }
     }
     net.settle();
