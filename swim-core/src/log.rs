@@ -14,6 +14,7 @@
 //! | `exchange_answered` | DEBUG | `peer` | somebody else's full state has arrived |
 //! | `merge_refused` | ERROR | `peer`, `error` | a state was read, and not used |
 //! | `stream_dropped` | DEBUG | `peer`, `error` | a stream could not be read, or broke |
+//! | `coordinate_rejected` | DEBUG | `member`, `error` | what an ack carried is no coordinate, or took too long |
 //! | `join_intent`, `leave_intent` | DEBUG | `member`, `time` | Serf heard what a member means to do |
 //! | `leave_intent_refuted` | DEBUG | `time` | somebody believed that we leave |
 

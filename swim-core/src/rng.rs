@@ -21,6 +21,8 @@ pub(crate) enum Stream {
     FrameNonces = 4,
     /// Keys of hash tables. These change look-up cost only, never an output.
     Hashing = 5,
+    /// Directions for coordinates that coincide.
+    Coordinates = 6,
 }
 
 impl Rng {
@@ -56,6 +58,12 @@ impl Rng {
             }
         }
         (product >> 64) as u64
+    }
+
+    /// Uniform in `[0, 1)`, a multiple of 2^-53.
+    pub(crate) fn f64_unit(&mut self) -> f64 {
+        const STEP: f64 = 1.0 / (1_u64 << 53) as f64;
+        (self.next_u64() >> 11) as f64 * STEP
     }
 
     /// Uniform in `0..bound`.

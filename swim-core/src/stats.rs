@@ -74,4 +74,8 @@ pub struct Stats {
     pub member_failures: u64,
     pub member_updates: u64,
     pub member_flaps: u64,
+
+    // Network coordinates.
+    pub coordinates_rejected: u64,
+    pub coordinates_zero_rtt: u64,
 }

@@ -11,7 +11,10 @@ use swim_core::wire::message::{
     Accusation, Ack, Alive, Bytes, Entry, IndirectPing, Message, Nack, Ping, PushPull, PushPullHeader, Source, State,
     StreamMessage,
 };
-use swim_core::wire::serf::{Clocks, Join, Leave, SerfMessage, decode_tags, encode_tags};
+use swim_core::wire::serf::{
+    Clocks, Destination, Filter, Join, KeyResponse, Leave, MemberView, Query, QueryResponse, Relay, SerfMessage,
+    UserEvent, WireCoordinate, decode_tags, encode_tags, flag,
+};
 
 /// The lines `name = hex` of the document.
 fn examples() -> BTreeMap<String, Vec<u8>> {
@@ -164,6 +167,109 @@ fn serf_messages() {
     encode_tags([(&b"role"[..], &b"web"[..])].into_iter(), &mut out);
     check("tags", &out);
     assert_eq!(decode_tags(&out).collect::<Vec<_>>(), [Ok((&b"role"[..], &b"web"[..]))]);
+}
+
+#[test]
+fn events_and_queries() {
+    let examples = examples();
+    let check =
+        |name: &str, out: &[u8]| assert_eq!(examples.get(name).map(|b| &b[..]), Some(out), "{name} = {}", hex(out));
+    let payload = |payload: &'static [u8]| Some(Bytes::from(payload));
+
+    let mut out = Vec::new();
+    let event = UserEvent { ltime: LamportTime(300), name: b"e", payload: payload(b"p"), coalesce: true };
+    Codec::Native.encode_serf_user_event(&event, &mut out);
+    check("user event", &out);
+    assert!(matches!(Codec::Native.decode_serf(&out), Ok(SerfMessage::UserEvent(back)) if back == event));
+
+    let mut filters = [Vec::new(), Vec::new()];
+    Codec::Native.encode_node_filter([b"a", b"b"], &mut filters[0]);
+    check("node filter", &filters[0]);
+    assert!(
+        matches!(Codec::Native.decode_filter(&filters[0]), Ok(Filter::Nodes(names)) if names.clone().eq([b"a", b"b"]))
+    );
+    Codec::Native.encode_tag_filter(b"role", b"d.*", &mut filters[1]);
+    check("tag filter", &filters[1]);
+    let tag = Codec::Native.decode_filter(&filters[1]);
+    assert!(matches!(tag, Ok(Filter::Tag { tag: b"role", expr: b"d.*" })));
+
+    out.clear();
+    let query = Query {
+        ltime: LamportTime(7),
+        id: 70_000,
+        ip: Some(v4()),
+        port: 7946,
+        source_node: b"a",
+        filters: &filters,
+        flags: flag::ACK,
+        relay_factor: 2,
+        timeout: 2_000_000_000,
+        name: b"q",
+        payload: None,
+    };
+    Codec::Native.encode_serf_query(&query, &mut out);
+    check("query", &out);
+    let Ok(SerfMessage::Query(back)) = Codec::Native.decode_serf(&out) else { panic!("{out:02x?}") };
+    assert_eq!((back.ltime, back.id, back.ip, back.port), (query.ltime, query.id, query.ip, query.port));
+    assert_eq!((back.source_node, back.flags, back.relay_factor), (query.source_node, query.flags, query.relay_factor));
+    assert_eq!((back.timeout, back.name, back.payload), (query.timeout, query.name, query.payload));
+    assert!(back.filters.eq(filters));
+
+    let mut inner = Vec::new();
+    let response = QueryResponse { ltime: LamportTime(7), id: 70_000, from: b"b", flags: 0, payload: payload(b"up") };
+    Codec::Native.encode_serf_query_response(&response, &mut inner);
+    check("query response", &inner);
+    assert!(matches!(Codec::Native.decode_serf(&inner), Ok(SerfMessage::QueryResponse(back)) if back == response));
+
+    out.clear();
+    let destination = Destination { ip: Some(v4()), port: 7946, zone: b"" };
+    let relay = Relay { destination, name: b"a", inner: &inner };
+    Codec::Native.encode_serf_relay(&relay, &mut out);
+    check("relay", &out);
+    assert!(matches!(Codec::Native.decode_serf(&out), Ok(SerfMessage::Relay(back)) if back == relay));
+}
+
+#[test]
+fn payloads() {
+    let examples = examples();
+    let check =
+        |name: &str, out: &[u8]| assert_eq!(examples.get(name).map(|b| &b[..]), Some(out), "{name} = {}", hex(out));
+
+    let mut out = Vec::new();
+    let tags = [(&b"role"[..], &b"web"[..])];
+    let member = MemberView { name: b"b", ip: Some(v4()), port: 7946, tags, status: 1, versions: versions() };
+    Codec::Native.encode_conflict_response(Some(&member), &mut out);
+    check("conflict response", &out);
+    let back = Codec::Native.decode_conflict_response(&out).expect("whole").expect("a member");
+    assert_eq!((back.name, back.ip, back.port), (member.name, member.ip, member.port));
+    assert_eq!((back.status, back.versions), (member.status, member.versions));
+    assert!(back.tags.eq(tags));
+
+    out.clear();
+    Codec::Native.encode_conflict_response(None::<&MemberView<'_>>, &mut out);
+    check("conflict response about nobody", &out);
+    assert!(matches!(Codec::Native.decode_conflict_response(&out), Ok(None)));
+
+    out.clear();
+    Codec::Native.encode_key_request(b"key", &mut out);
+    check("key request", &out);
+    assert_eq!(Codec::Native.decode_key_request(&out).expect("whole").key, Bytes::from(&b"key"[..]));
+
+    out.clear();
+    let keys = [&b"a2V5"[..], b"a2V6"];
+    let response = KeyResponse { result: true, message: b"no", keys, primary: b"a2V5" };
+    Codec::Native.encode_key_response(&response, &mut out);
+    check("key response", &out);
+    let back = Codec::Native.decode_key_response(&out).expect("whole");
+    assert_eq!((back.result, back.message, back.primary), (response.result, response.message, response.primary));
+    assert!(back.keys.eq(keys));
+
+    out.clear();
+    let vec = [0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -2.0];
+    let coordinate = WireCoordinate { vec, error: 1.5, adjustment: 0.25, height: 1e-5 };
+    Codec::Native.encode_coordinate(&coordinate, &mut out);
+    check("coordinate", &out);
+    assert_eq!(Codec::Native.decode_coordinate(&out), Ok(Some(coordinate)));
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -167,38 +167,6 @@ fn compounds() {
 }
 
 #[test]
-fn serf_intents() {
-    let vectors = vectors!("serf/user-messages.json");
-    let (mut joins, mut leaves) = (0, 0);
-    for vector in vectors["messages"].as_array().expect("a list") {
-        let frame = hex(&vector["frame_hex"]);
-        let Ok(Message::User(bytes)) = Codec::Serf.decode(frame[0], &frame[1..]) else { panic!("{vector}") };
-        let body = &vector["body"];
-        let mut again = vec![kind::USER];
-        match vector["type"].as_str().expect("a type") {
-            "join" => {
-                joins += 1;
-                let Ok(SerfMessage::Join(join)) = Codec::Serf.decode_serf(bytes) else { panic!("{vector}") };
-                assert_eq!(join.ltime.0, body["LTime"]);
-                assert_eq!(join.node, body["Node"].as_str().expect("text").as_bytes());
-                Codec::Serf.encode_serf_join(&join, &mut again);
-            }
-            "leave" => {
-                leaves += 1;
-                let Ok(SerfMessage::Leave(leave)) = Codec::Serf.decode_serf(bytes) else { panic!("{vector}") };
-                assert_eq!(leave.ltime.0, body["LTime"]);
-                assert_eq!(leave.node, body["Node"].as_str().expect("text").as_bytes());
-                assert_eq!(leave.prune, body["Prune"]);
-                Codec::Serf.encode_serf_leave(&leave, &mut again);
-            }
-            _ => continue,
-        }
-        assert_eq!(again, frame, "{vector}");
-    }
-    assert_eq!((joins, leaves), (3, 4));
-}
-
-#[test]
 fn serf_states() {
     let vectors = vectors!("serf/push-pull-state.json");
     for vector in vectors["exchanges"].as_array().expect("a list") {

@@ -11,6 +11,7 @@ use swim_core::node::Summary;
 use swim_core::node::input::{CommandError, Reply};
 use swim_core::node::trace::Traced;
 use swim_core::serf::config::Life;
+use swim_core::serf::coordinate::Coordinate;
 use swim_core::serf::member::MemberInfo;
 use swim_core::serf::tags::{Tags, TagsTooLarge};
 use swim_core::stats::Stats;
@@ -277,6 +278,18 @@ impl<R: Runtime> Cluster<R> {
     /// How much of everything there is now.
     pub fn summary(&self) -> Summary {
         self.shared().with(|guarded, _| guarded.node.node().summary())
+    }
+
+    /// Where a member is in the space of round trips: this one, or one that this one has probed. `None` also when
+    /// coordinates are off.
+    pub fn coordinate(&self, name: &[u8]) -> Option<Coordinate> {
+        self.shared().with(|guarded, _| guarded.node.node().coordinate(name))
+    }
+
+    /// The estimated round trip between two members, either of which may be this one; from coordinates, without asking
+    /// anybody. `None` when one of them has not been probed yet, or coordinates are off.
+    pub fn rtt(&self, a: &[u8], b: &[u8]) -> Option<Duration> {
+        self.shared().with(|guarded, _| guarded.node.node().rtt(a, b))
     }
 
     /// Whether this member is alive, leaving, or has left.

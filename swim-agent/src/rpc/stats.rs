@@ -29,7 +29,7 @@ pub(crate) fn stats(cluster: &Cluster) -> Value {
 
 fn serf(cluster: &Cluster) -> BTreeMap<&'static str, String> {
     let summary = cluster.summary();
-    BTreeMap::from([
+    let mut serf = BTreeMap::from([
         ("encrypted", (!cluster.config().wire.keyring.is_empty()).to_string()),
         ("event_queue", summary.event_queue.to_string()),
         ("event_time", summary.event_time.to_string()),
@@ -41,7 +41,9 @@ fn serf(cluster: &Cluster) -> BTreeMap<&'static str, String> {
         ("members", summary.members.to_string()),
         ("query_queue", summary.query_queue.to_string()),
         ("query_time", summary.query_time.to_string()),
-    ])
+    ]);
+    serf.extend(summary.coordinate_resets.map(|resets| ("coordinate_resets", resets.to_string())));
+    serf
 }
 
 /// Scripts read these keys; where Go's notion does not exist, the nearest thing that does.

@@ -65,6 +65,22 @@ fn start_up_join() {
     }
 }
 
+/// Coordinates ride on acks in both directions: Serf's agent can say how far apart the two are.
+#[test]
+fn round_trips_are_estimated() {
+    let [serf, swim] = joins(Kind::Swim, &[], &[]);
+    wait_until("a round trip is known", secs(15), || {
+        let output = serf.ask(Kind::Serf, "rtt", &[&swim.name, &serf.name]);
+        if output.success && output.stdout.starts_with("Estimated") { Ok(()) } else { Err(output.stdout) }
+    });
+    assert_eq!(swim.info("serf", "coordinate_resets"), "0");
+    assert_eq!(
+        serf.log_lines(&["oordinate", "ping version"]),
+        Vec::<String>::new(),
+        "what our acks carry is understood"
+    );
+}
+
 /// A join command reports whom it could not reach, in Serf's words, and both clients print them.
 #[test]
 fn nobody_there() {

@@ -19,6 +19,7 @@ mod transmit;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use crate::cx::Cx;
 use crate::ids::{CommandId, LamportTime, StreamId};
@@ -33,6 +34,7 @@ use crate::rng::{Rng, Stream};
 use crate::roster::Roster;
 use crate::serf::Serf;
 use crate::serf::config::Life;
+use crate::serf::coordinate::{Coordinate, Coordinates};
 use crate::serf::event::Event;
 use crate::serf::member::Member;
 use crate::serf::tags::{Tags, TagsTooLarge};
@@ -78,6 +80,8 @@ struct Core {
     jitter: Rng,
     datagram_nonces: Rng,
     stream_nonces: Rng,
+    /// Scratch for what acks carry.
+    ack_payload: Vec<u8>,
 }
 
 /// Sizes and times of the moment.
@@ -106,6 +110,8 @@ pub struct Summary {
     pub event_queue: usize,
     /// Queries waiting to be gossiped, or gossiped again.
     pub query_queue: usize,
+    /// How often our network coordinate was lost and begun anew; `None` when coordinates are off.
+    pub coordinate_resets: Option<u64>,
     /// Whether what we send is encrypted.
     pub sealed: bool,
 }
@@ -145,7 +151,7 @@ impl Node {
             application: VersionRange { min: low, max: high, current: config.serf.protocol },
         };
         let swim = Swim::new(&mut cx, config.swim.clone(), codec, config.admission, introduction, hashing.next_u64());
-        let serf = Serf::new(&mut cx, config.serf.clone(), codec, config.tags.clone(), &swim);
+        let serf = Serf::new(&mut cx, config.serf.clone(), codec, config.tags.clone(), &swim, seed);
         let mut core = Core {
             swim,
             serf,
@@ -160,6 +166,7 @@ impl Node {
             jitter,
             datagram_nonces: Rng::new(seed, Stream::PacketNonces),
             stream_nonces: Rng::new(seed, Stream::FrameNonces),
+            ack_payload: Vec::new(),
         };
         core.settle(now);
         Ok(Self { config, envelope, core })
@@ -368,6 +375,19 @@ impl Node {
         self.core.serf.records().iter().map(|(id, _)| self.view(id))
     }
 
+    /// Where a member is in the space of round trips: our own, or that of a member that we have probed. `None` also when
+    /// coordinates are off.
+    pub fn coordinate(&self, name: &[u8]) -> Option<Coordinate> {
+        let id = self.member(name)?.id;
+        self.core.serf.coordinates()?.get(id)
+    }
+
+    /// The estimated round trip between two members, either of which may be ourselves. `None` when one of them has not
+    /// been probed yet, or coordinates are off.
+    pub fn rtt(&self, a: &[u8], b: &[u8]) -> Option<Duration> {
+        Some(self.coordinate(a)?.distance_to(&self.coordinate(b)?))
+    }
+
     /// What has been counted.
     pub fn stats(&self) -> &Stats {
         &self.core.stats
@@ -389,6 +409,7 @@ impl Node {
             intent_queue: serf.queue_len(),
             event_queue: 0,
             query_queue: 0,
+            coordinate_resets: serf.coordinates().map(Coordinates::resets),
             sealed: self.envelope.is_sealing(),
         }
     }
@@ -425,8 +446,9 @@ impl Core {
             Message::Ping(ping) => self.handle_ping(from, &ping),
             Message::IndirectPing(request) => swim.handle_indirect_ping(cx, from, &request),
             Message::Ack(ack) => {
-                // What it carries feeds network coordinates, which are not there yet.
-                swim.handle_ack(cx, ack.seq);
+                if let Some(completed) = swim.handle_ack(cx, ack.seq) {
+                    serf.handle_ack_payload(cx, completed, ack.payload.as_deref().unwrap_or_default());
+                }
             }
             Message::Nack(nack) => swim.handle_nack(cx, nack.seq),
             Message::Suspect(accusation) => swim.handle_suspect(cx, &accusation),

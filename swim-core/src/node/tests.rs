@@ -459,3 +459,29 @@ fn streams_open_once() {
         net.node(1).node().check();
     }
 }
+
+/// Coordinates ride on acks: after some probes a round trip can be estimated between any two, seen from anywhere.
+#[test]
+fn round_trips_are_estimated() {
+    for wire in [wire::Config::native(), wire::Config::serf()] {
+        let mut net = Net::of(3, &wire);
+        net.join(1, 2);
+        net.join(3, 2);
+        assert_eq!(net.node(1).node().rtt(b"n1", b"n2"), None, "nobody has been probed yet");
+        net.run(Duration::from_secs(20));
+        for (a, b) in [("n1", "n2"), ("n2", "n3"), ("n1", "n3")] {
+            let rtt = net.node(1).node().rtt(a.as_bytes(), b.as_bytes()).expect("all have been probed");
+            assert!(rtt < Duration::from_millis(100), "{a} to {b}: {rtt:?}");
+        }
+        assert_eq!(net.node(1).node().rtt(b"n1", b"nobody"), None);
+        assert_eq!(net.node(1).node().stats().coordinates_rejected, 0);
+        assert_eq!(net.node(1).node().summary().coordinate_resets, Some(0));
+    }
+    let mut off = config(1, wire::Config::native());
+    off.serf.coordinates = false;
+    let mut net = Net::new([off, config(2, wire::Config::native())]);
+    net.join(1, 2);
+    net.run(Duration::from_secs(10));
+    assert_eq!(net.node(1).node().rtt(b"n1", b"n2"), None);
+    assert_eq!(net.node(2).node().rtt(b"n1", b"n2"), None, "an ack without a coordinate is fine");
+}

@@ -11,7 +11,7 @@ use crate::swim::understands_checksum;
 use crate::time::Instant;
 use crate::wire::codec::Codec;
 use crate::wire::envelope::{Envelope, Packet};
-use crate::wire::message::{Accusation, Ack, IndirectPing, Nack, Ping, State, kind};
+use crate::wire::message::{Accusation, Ack, Bytes, IndirectPing, Nack, Ping, State, kind};
 
 impl Core {
     /// Writes the next datagram that is still worth sending.
@@ -89,7 +89,14 @@ impl Core {
                 self.swim.ping_sent(now, seq);
                 Some((target, true))
             }
-            Outgoing::Ack { to, seq } | Outgoing::RelayedAck { to, seq } => {
+            Outgoing::Ack { to, seq } => {
+                self.ack_payload.clear();
+                self.serf.encode_ack_payload(&mut self.ack_payload);
+                let payload = (!self.ack_payload.is_empty()).then(|| Bytes::from(&*self.ack_payload));
+                packet.push(|buf| codec.encode_ack(&Ack { seq, payload }, buf));
+                Some((to, true))
+            }
+            Outgoing::RelayedAck { to, seq } => {
                 packet.push(|buf| codec.encode_ack(&Ack { seq, payload: None }, buf));
                 Some((to, true))
             }

@@ -27,6 +27,8 @@ pub struct Config {
     pub recent_intents_max: usize,
     /// Messages that each broadcast queue holds; past it, those sent most often go first.
     pub queue_depth_max: usize,
+    /// Whether network coordinates ride on acks, so that round trips between any two members can be estimated.
+    pub coordinates: bool,
     /// Events waiting for `poll_event`; past it they are dropped and counted.
     pub event_queue_max: usize,
 }
@@ -44,6 +46,7 @@ impl Default for Config {
             recent_intent_timeout: Duration::from_secs(300),
             recent_intents_max: 4096,
             queue_depth_max: 4096,
+            coordinates: true,
             event_queue_max: 4096,
         }
     }

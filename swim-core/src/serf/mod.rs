@@ -1,10 +1,11 @@
 //! What Serf adds to membership: statuses that outlive SWIM's states, intents ordered by Lamport clocks, tags.
 //!
 //! Start with `member.rs`, the statuses and how membership changes move them, and `intent.rs`, the messages that say what
-//! a member means to do. `lamport.rs` orders these. `leave.rs` is the local node's goodbye, `push_pull.rs` what rides on
+//! a member means to do. `lamport.rs` orders these. `coordinate.rs` estimates round trips between any two members. `leave.rs` is the local node's goodbye, `push_pull.rs` what rides on
 //! full state exchanges, `reap.rs` the forgetting. `event.rs` is what applications see, `tags.rs` what they say.
 
 pub mod config;
+pub mod coordinate;
 pub mod event;
 mod intent;
 mod lamport;
@@ -20,7 +21,9 @@ use alloc::vec::Vec;
 
 use crate::cx::Cx;
 use crate::ids::{CommandId, LamportTime, MemberId};
+use crate::rng::{Rng, Stream};
 use crate::serf::config::Config;
+use crate::serf::coordinate::Coordinates;
 use crate::serf::event::{Event, EventQueue};
 use crate::serf::intent::RecentIntents;
 use crate::serf::lamport::LamportClock;
@@ -49,10 +52,13 @@ pub(crate) struct Serf {
     intents: BroadcastQueue,
     leaving: Leaving,
     events: EventQueue,
+    coordinates: Option<Coordinates>,
+    coordinate_rng: Rng,
 }
 
 impl Serf {
-    pub(crate) fn new(cx: &mut Cx<'_>, config: Config, codec: Codec, tags: Tags, swim: &Swim) -> Self {
+    pub(crate) fn new(cx: &mut Cx<'_>, config: Config, codec: Codec, tags: Tags, swim: &Swim, seed: [u8; 32]) -> Self {
+        let mut hashing = Rng::new(seed, Stream::Hashing);
         let serf = Self {
             codec,
             retransmit_mult: swim.config().retransmit_mult,
@@ -66,6 +72,8 @@ impl Serf {
             intents: BroadcastQueue::default(),
             leaving: Leaving::No,
             events: EventQueue::new(config.event_queue_max),
+            coordinates: config.coordinates.then(|| Coordinates::new(swim.local(), hashing.next_u64())),
+            coordinate_rng: Rng::new(seed, Stream::Coordinates),
             config,
         };
         serf.arm_reaper(cx);
@@ -88,6 +96,16 @@ impl Serf {
             Ok(SerfMessage::Join(join)) => self.handle_join_intent(cx, &join),
             // Only full state exchanges carry this one.
             Ok(SerfMessage::PushPull(_)) | Err(MessageError::UnknownKind(_)) => {
+                cx.stats.serf_messages_unknown += 1;
+                false
+            }
+            // Nobody listens to these yet.
+            Ok(
+                SerfMessage::UserEvent(_)
+                | SerfMessage::Query(_)
+                | SerfMessage::QueryResponse(_)
+                | SerfMessage::Relay(_),
+            ) => {
                 cx.stats.serf_messages_unknown += 1;
                 false
             }
@@ -161,6 +179,10 @@ impl Serf {
 
     pub(crate) fn times(&self) -> (LamportTime, LamportTime, LamportTime) {
         (self.clock.time(), self.event_clock.time(), self.query_clock.time())
+    }
+
+    pub(crate) fn coordinates(&self) -> Option<&Coordinates> {
+        self.coordinates.as_ref()
     }
 
     pub(crate) fn queue_len(&self) -> usize {

@@ -44,6 +44,9 @@ impl Serf {
     fn erase(&mut self, cx: &mut Cx<'_>, swim: &Swim, id: MemberId) {
         self.tell(cx, swim, MemberEvent::Reap, id);
         self.records.remove(id);
+        if let Some(coordinates) = &mut self.coordinates {
+            coordinates.forget(id);
+        }
         cx.roster.release(id, Holder::Serf);
     }
 }

@@ -21,7 +21,7 @@ impl Scene {
         let mut parts = Parts::new();
         let swim = parts.swim(SwimConfig::lan());
         let local = swim.local();
-        let mut serf = Serf::new(&mut parts.cx(), Config::default(), Codec::Native, Tags::default(), &swim);
+        let mut serf = Serf::new(&mut parts.cx(), Config::default(), Codec::Native, Tags::default(), &swim, [4; 32]);
         serf.handle_change(&mut parts.cx(), &swim, Change::Joined(local));
         serf.poll_event();
         Self { parts, swim, serf }
