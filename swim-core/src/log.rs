@@ -17,6 +17,9 @@
 //! | `coordinate_rejected` | DEBUG | `member`, `error` | what an ack carried is no coordinate, or took too long |
 //! | `join_intent`, `leave_intent` | DEBUG | `member`, `time` | Serf heard what a member means to do |
 //! | `leave_intent_refuted` | DEBUG | `time` | somebody believed that we leave |
+//! | `reconnecting` | INFO | `member`, `peer` | Serf tries to reach a failed member |
+//! | `user_event` | DEBUG | `event`, `time` | Serf heard a user event, known or not |
+//! | `user_event_old` | WARN | `event`, `time`, `current` | it was too old to tell whether it is known |
 
 /// Emits an event. Without the feature `tracing` nothing is evaluated, and nothing is left of it.
 macro_rules! log {

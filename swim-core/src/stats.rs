@@ -39,6 +39,8 @@ pub struct Stats {
     pub stream_bytes_over_limit: u64,
     pub intents_over_limit: u64,
     pub broadcasts_over_limit: u64,
+    pub broadcasts_too_long: u64,
+    pub user_events_over_limit: u64,
     pub events_dropped: u64,
 
     // Failure detection.
@@ -74,6 +76,10 @@ pub struct Stats {
     pub member_failures: u64,
     pub member_updates: u64,
     pub member_flaps: u64,
+    pub reconnects: u64,
+    pub user_events: u64,
+    pub user_events_old: u64,
+    pub lamport_times_refused: u64,
 
     // Network coordinates.
     pub coordinates_rejected: u64,

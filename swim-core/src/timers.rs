@@ -28,8 +28,16 @@ pub(crate) enum Timer {
     Leave,
     /// Stop waiting for the broadcast of new tags.
     Update,
+    /// A member that is to be forgotten has had its time to leave.
+    Prune(MemberId),
     /// Serf looks for members and intents to forget.
     Reap,
+    /// Serf tries to reach a failed member.
+    Reconnect,
+    /// What happened to members has been held back long enough.
+    FlushMembers,
+    /// User events have been held back long enough.
+    FlushUserEvents,
     /// Time for the next probe.
     ProbeTick,
     /// Time for a full state exchange.

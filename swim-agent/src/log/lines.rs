@@ -25,6 +25,9 @@ pub(crate) fn log_event(event: &Event) {
         Event::Rejected { from, error } => {
             warn!(target: "memberlist", "Dropping packets from {from}: {error}. {}", remedy(*error));
         }
+        Event::User { name, .. } => {
+            info!(target: "agent", "Received event: user-event: {}", String::from_utf8_lossy(name));
+        }
         Event::Missed { count } => {
             warn!(target: "agent", "{count} events came too fast and were dropped; the member list is complete");
         }
@@ -84,6 +87,10 @@ const CORE_LINES: &[(&str, &str, &str)] = &[
     ("exchange_answered",    "memberlist", "Stream connection from={peer}"),
     ("merge_refused",        "memberlist", "Failed push/pull merge: {error} from={peer}"),
     ("stream_dropped",       "memberlist", "Failed to receive: {error} from={peer}"),
+    ("reconnecting",         "serf",       "attempting reconnect to {member} {peer}"),
+    ("coordinate_rejected",  "serf",       "rejected coordinate from {member}: {error}"),
+    ("user_event",           "serf",       "messageUserEventType: {event}"),
+    ("user_event_old",       "serf",       "received old event {event} from time {time} (current: {current})"),
     ("join_intent",          "serf",       "messageJoinType: {member}"),
     ("leave_intent",         "serf",       "messageLeaveType: {member}"),
     ("leave_intent_refuted", "serf",       "Refuting an older leave intent"),

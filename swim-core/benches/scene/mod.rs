@@ -60,6 +60,19 @@ pub(crate) fn packet(members: impl Iterator<Item = usize>, incarnation: u32) -> 
     buf
 }
 
+/// A datagram with one message of Serf.
+pub(crate) fn user_packet(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut envelope = Envelope::new(wire::Config { compression: false, ..config().wire }).expect("defaults are valid");
+    let mut buf = Vec::new();
+    let mut packet: Packet<'_> = envelope.begin(&mut buf, false);
+    packet.push(|buf| {
+        buf.push(wire::message::kind::USER);
+        encode(buf);
+    });
+    packet.finish_with_nonce(&[0; 24]);
+    buf
+}
+
 /// A node that knows `members`, itself included, with nothing left to do at this moment.
 pub(crate) fn node(members: usize) -> Node {
     node_with(config(), members)

@@ -25,6 +25,8 @@ pub(super) struct Commands {
 
 #[derive(Debug)]
 struct Join {
+    /// Whether old user events are wanted.
+    replay: bool,
     waiting: VecDeque<SocketAddr>,
     running: usize,
     reached: usize,
@@ -59,6 +61,11 @@ impl Commands {
         }
     }
 
+    /// Whether a join that runs does not want old user events.
+    pub(super) fn ignores_old(&self, id: CommandId) -> bool {
+        self.joins.get(&id).is_some_and(|join| !join.replay)
+    }
+
     fn start(&mut self) -> CommandId {
         self.last += 1;
         CommandId(self.last)
@@ -70,14 +77,14 @@ impl Commands {
 }
 
 impl Core {
-    pub(super) fn join(&mut self, now: Instant, seeds: &[SocketAddr], _replay: bool) -> CommandId {
+    pub(super) fn join(&mut self, now: Instant, seeds: &[SocketAddr], replay: bool) -> CommandId {
         let id = self.commands.start();
         if self.serf.life() != Life::Alive {
             self.commands.done(id, Err(CommandError::NotAlive));
         } else if seeds.is_empty() {
             self.commands.done(id, Err(CommandError::NoSeed));
         } else {
-            let join = Join { waiting: seeds.iter().copied().collect(), running: 0, reached: 0 };
+            let join = Join { replay, waiting: seeds.iter().copied().collect(), running: 0, reached: 0 };
             self.commands.joins.insert(id, join);
             self.continue_join(now, id);
         }
@@ -155,6 +162,9 @@ impl Core {
     pub(super) fn continue_leave(&mut self, now: Instant) {
         let (mut cx, swim, serf) = self.parts(now);
         if serf.continue_leave(&mut cx, swim) {
+            // The node is about to be dropped.
+            serf.flush_members(&mut cx);
+            serf.flush_user_events(&mut cx);
             while let Some(id) = self.commands.leaves.pop_front() {
                 self.commands.done(id, Ok(()));
             }
@@ -175,6 +185,14 @@ impl Core {
         } else {
             self.commands.done(id, Ok(()));
         }
+        id
+    }
+
+    pub(super) fn force_leave(&mut self, now: Instant, name: &[u8], prune: bool) -> CommandId {
+        let id = self.commands.start();
+        let (mut cx, swim, serf) = self.parts(now);
+        serf.force_leave(&mut cx, swim, name, prune);
+        self.commands.done(id, Ok(()));
         id
     }
 

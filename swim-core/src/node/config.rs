@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Name;
 use crate::serf::tags::{Tags, TagsTooLarge};
+use crate::serf::user_event::USER_EVENT_LEN_MAX;
 use crate::swim::admission::Admission;
 use crate::{serf, swim, wire};
 
@@ -81,6 +82,9 @@ impl Config {
         if !(low..=high).contains(&self.serf.protocol) {
             return Err(ConfigError::Protocol(self.serf.protocol));
         }
+        if self.serf.user_event_size_limit > USER_EVENT_LEN_MAX {
+            return Err(ConfigError::UserEventSizeLimit(self.serf.user_event_size_limit));
+        }
         let at_least_one = [
             ("swim.suspicion_mult", self.swim.suspicion_mult as usize),
             ("swim.suspicion_max_timeout_mult", self.swim.suspicion_max_timeout_mult as usize),
@@ -89,6 +93,8 @@ impl Config {
             ("swim.members_max", self.swim.members_max),
             ("streams_max", self.streams_max),
             ("serf.event_queue_max", self.serf.event_queue_max),
+            ("serf.event_buffer", self.serf.event_buffer),
+            ("serf.events_per_time_max", self.serf.events_per_time_max),
         ];
         match at_least_one.into_iter().find(|(_, value)| *value == 0) {
             Some((field, _)) => Err(ConfigError::Zero(field)),
@@ -120,6 +126,8 @@ pub enum ConfigError {
     Wire(wire::ConfigError),
     /// Not a Serf protocol version.
     Protocol(u8),
+    /// User events would be allowed to be longer than [`USER_EVENT_LEN_MAX`].
+    UserEventSizeLimit(usize),
     /// This field must be at least 1.
     Zero(&'static str),
 }
@@ -137,6 +145,9 @@ impl fmt::Display for ConfigError {
                 let (low, high) = SERF_PROTOCOLS;
                 let side = if *version < low { "low" } else { "high" };
                 write!(f, "Protocol version '{version}' too {side}. Must be in range: [{low}, {high}]")
+            }
+            Self::UserEventSizeLimit(_) => {
+                write!(f, "user event size limit exceeds limit of {USER_EVENT_LEN_MAX} bytes")
             }
             Self::Zero(field) => write!(f, "{field} must be at least 1"),
         }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::StreamId;
 use crate::serf::tags::Tags;
+use crate::serf::user_event::UserEvent;
 use crate::swim::push_pull::MergeError;
 use crate::wire::framing::StreamError;
 
@@ -52,6 +53,20 @@ pub enum Input<'a> {
     SetTags {
         /// All of them.
         tags: Tags,
+    },
+    /// [`Node::user_event`](crate::Node::user_event)
+    UserEvent {
+        /// What to tell.
+        #[serde(borrow)]
+        event: UserEvent<'a>,
+    },
+    /// [`Node::force_leave`](crate::Node::force_leave)
+    ForceLeave {
+        /// Whom.
+        #[serde(borrow, with = "serde_bytes")]
+        name: &'a [u8],
+        /// Whether it is to be forgotten as well.
+        prune: bool,
     },
     /// [`Node::ping`](crate::Node::ping)
     Ping {

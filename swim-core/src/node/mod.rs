@@ -38,6 +38,7 @@ use crate::serf::coordinate::{Coordinate, Coordinates};
 use crate::serf::event::Event;
 use crate::serf::member::Member;
 use crate::serf::tags::{Tags, TagsTooLarge};
+use crate::serf::user_event::{EventTooLarge, UserEvent};
 use crate::stats::Stats;
 use crate::swim::broadcast::Notify;
 use crate::swim::updates::Origin;
@@ -127,7 +128,7 @@ impl Node {
     /// Those of [`Config::validate`].
     pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Result<Self, ConfigError> {
         config.validate()?;
-        let envelope = Envelope::new(config.wire.clone()).map_err(ConfigError::Wire)?;
+        let mut envelope = Envelope::new(config.wire.clone()).map_err(ConfigError::Wire)?;
         let codec = config.wire.codec;
         let mut hashing = Rng::new(seed, Stream::Hashing);
         let (mut timers, mut outbox, mut stats) =
@@ -151,7 +152,9 @@ impl Node {
             application: VersionRange { min: low, max: high, current: config.serf.protocol },
         };
         let swim = Swim::new(&mut cx, config.swim.clone(), codec, config.admission, introduction, hashing.next_u64());
-        let serf = Serf::new(&mut cx, config.serf.clone(), codec, config.tags.clone(), &swim, seed);
+        let mut serf = Serf::new(&mut cx, config.serf.clone(), codec, config.tags.clone(), &swim, seed);
+        // Behind the kind byte of a user message.
+        serf.set_message_len_max(envelope.begin(&mut Vec::new(), true).room().saturating_sub(1));
         let mut core = Core {
             swim,
             serf,
@@ -221,7 +224,11 @@ impl Node {
                 Timer::Stream(id) => core.stream_timed_out(now, id),
                 Timer::Leave => core.continue_leave(now),
                 Timer::Update => core.commands.updates_timed_out(),
+                Timer::Prune(member) => serf.on_prune(cx, swim, member),
                 Timer::Reap => serf.on_reap(cx, swim),
+                Timer::Reconnect => serf.on_reconnect(cx, swim),
+                Timer::FlushMembers => serf.flush_members(cx),
+                Timer::FlushUserEvents => serf.flush_user_events(cx),
                 Timer::ProbeTick => swim.on_probe_tick(cx),
                 Timer::PushPullTick => swim.on_push_pull_tick(cx),
                 Timer::GossipTick => swim.on_gossip_tick(cx, serf.has_broadcasts()),
@@ -243,8 +250,8 @@ impl Node {
     }
 
     /// Exchanges full states with each of the seeds, some at a time. Replies: one [`Reply::SeedReached`] or
-    /// [`Reply::SeedFailed`] for each, then [`Reply::Done`]. `replay` says whether old user events are wanted
-    /// along with the state; there are none yet.
+    /// [`Reply::SeedFailed`] for each, then [`Reply::Done`]. With `replay`, user events from before are told, as far as
+    /// the seeds remember them; without, they are not, whoever may repeat them later.
     pub fn join(&mut self, now: Instant, seeds: &[SocketAddr], replay: bool) -> CommandId {
         let id = self.core.join(now, seeds, replay);
         self.core.settle(now);
@@ -270,6 +277,32 @@ impl Node {
         let id = self.core.set_tags(now, tags.clone());
         self.core.settle(now);
         Ok(id)
+    }
+
+    /// Tells everybody something: gossip spreads it, full state exchanges repeat it, and each member reports it once, as
+    /// [`Event::User`]; so do we, at once. The time that it got on the event clock.
+    ///
+    /// An event that no packet can hold (`wire.datagram_len_max`) reaches others by full state exchanges only, which
+    /// takes its time.
+    ///
+    /// # Errors
+    ///
+    /// When it is too long; then nothing has happened.
+    pub fn user_event(&mut self, now: Instant, event: UserEvent<'_>) -> Result<LamportTime, EventTooLarge> {
+        let (mut cx, swim, serf) = self.core.parts(now);
+        let told = serf.user_event(&mut cx, swim, &event);
+        self.core.settle(now);
+        told
+    }
+
+    /// Makes a failed member leave, so that nobody tries to reach it any more; with `prune` it is forgotten, too, a
+    /// member that is still leaving after `broadcast_timeout` and `leave_propagate_delay`. A member that is really there
+    /// refutes, and nobody is missed by an unknown name. [`Reply::Done`] comes at once: unlike Serf, it does not wait
+    /// until the news has been sent.
+    pub fn force_leave(&mut self, now: Instant, name: &[u8], prune: bool) -> CommandId {
+        let id = self.core.force_leave(now, name, prune);
+        self.core.settle(now);
+        id
     }
 
     /// Pings a member. Replies: [`Reply::Pong`] if it answers within the probe timeout, then [`Reply::Done`].
@@ -300,6 +333,12 @@ impl Node {
             }
             Input::SetTags { tags } => {
                 let _unchanged = self.set_tags(now, &tags);
+            }
+            Input::UserEvent { event } => {
+                let _unchanged = self.user_event(now, event);
+            }
+            Input::ForceLeave { name, prune } => {
+                self.force_leave(now, name, prune);
             }
             Input::Ping { name } => {
                 self.ping(now, name);
@@ -407,7 +446,7 @@ impl Node {
             query_time,
             update_queue: swim.queue_len(),
             intent_queue: serf.queue_len(),
-            event_queue: 0,
+            event_queue: serf.event_queue_len(),
             query_queue: 0,
             coordinate_resets: serf.coordinates().map(Coordinates::resets),
             sealed: self.envelope.is_sealing(),
@@ -423,7 +462,7 @@ impl Node {
     #[cfg(any(test, feature = "fuzzing"))]
     pub fn check(&self) {
         self.core.swim.check(&self.core.timers);
-        self.core.serf.records().check();
+        self.core.serf.check();
         self.core.streams.check(&self.core.timers);
         for (id, record) in self.core.serf.records().iter() {
             assert!(record.status.is_some(), "{id:?} has a status");

@@ -51,8 +51,8 @@ enum Role {
     Accepted,
     /// The fallback probe.
     Probe(SequenceNumber),
-    /// A full state exchange of ours; for a join, the command and its seed.
-    PushPull(Option<CommandId>),
+    /// A full state exchange of ours, as a joiner or not; for a join that was asked for, the command.
+    PushPull { join: bool, command: Option<CommandId> },
 }
 
 impl Streams {
@@ -118,20 +118,20 @@ impl Core {
                 let Some(end) = self.timers.deadline(Timer::ProbeEnd) else { return };
                 self.dial(self.roster.address(target), Role::Probe(seq), end);
             }
-            Exchange::PushPull { peer } => {
+            Exchange::PushPull { peer, join } => {
                 self.stats.push_pulls_started += 1;
-                self.dial(peer, Role::PushPull(None), now + self.streams.timeout);
+                self.dial(peer, Role::PushPull { join, command: None }, now + self.streams.timeout);
             }
         }
     }
 
     pub(super) fn start_join_exchange(&mut self, now: Instant, command: CommandId, seed: SocketAddr) {
         self.stats.push_pulls_started += 1;
-        self.dial(seed, Role::PushPull(Some(command)), now + self.streams.timeout);
+        self.dial(seed, Role::PushPull { join: true, command: Some(command) }, now + self.streams.timeout);
     }
 
     fn dial(&mut self, peer: SocketAddr, role: Role, deadline: Instant) {
-        if let Role::PushPull(_) = role {
+        if let Role::PushPull { .. } = role {
             log!(DEBUG, "exchange_started", peer = peer);
         }
         let id = self.streams.insert(peer, role);
@@ -153,7 +153,7 @@ impl Core {
                 self.streams.bytes -= core::mem::take(&mut stream.sending);
                 if stream.closing {
                     self.finish(id);
-                } else if let Role::PushPull(_) = role {
+                } else if let Role::PushPull { .. } = role {
                     self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
                 }
             }
@@ -183,9 +183,9 @@ impl Core {
                 let ping = Ping { seq, node, source: self.swim.source(&self.roster) };
                 codec.encode_stream_ping(&ping, &mut message);
             }
-            Role::PushPull(join) => {
+            Role::PushPull { join, .. } => {
                 self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
-                self.encode_state(join.is_some(), &mut message);
+                self.encode_state(join, &mut message);
             }
         }
         self.send(envelope, now, id, Side::Dialler, message, false);
@@ -220,7 +220,10 @@ impl Core {
                         }
                         self.finish(id);
                     }
-                    Role::PushPull(_) => self.handle_state_reply(now, id, decoded),
+                    Role::PushPull { command, .. } => {
+                        let ignore_old = command.is_some_and(|command| self.commands.ignores_old(command));
+                        self.handle_state_reply(now, id, decoded, ignore_old);
+                    }
                 },
                 Err(error) => {
                     self.stats.messages_malformed += 1;
@@ -272,7 +275,7 @@ impl Core {
                 self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
                 self.send(envelope, now, id, Side::Acceptor, answer, true);
                 log!(DEBUG, "exchange_answered", peer = peer);
-                if let Err(error) = self.merge(now, &state) {
+                if let Err(error) = self.merge(now, &state, false) {
                     log!(ERROR, "merge_refused", peer = peer, error = error);
                 }
             }
@@ -289,15 +292,16 @@ impl Core {
     }
 
     /// The answer to our full state has arrived whole.
-    fn handle_state_reply(&mut self, now: Instant, id: StreamId, message: StreamMessage<'_>) {
+    fn handle_state_reply(&mut self, now: Instant, id: StreamId, message: StreamMessage<'_>, ignore_old: bool) {
         let result = match message {
-            StreamMessage::PushPull(state) => self.merge(now, &state).map_err(ExchangeError::Merge),
+            StreamMessage::PushPull(state) => self.merge(now, &state, ignore_old).map_err(ExchangeError::Merge),
             StreamMessage::Error(_) => Err(ExchangeError::Rejected),
             StreamMessage::Ping(_) | StreamMessage::Ack(_) | StreamMessage::User(_) => Err(ExchangeError::Unexpected),
         };
         match result {
             Ok(()) => {
-                if let Some(Stream { role: Role::PushPull(Some(command)), peer, .. }) = self.finish(id) {
+                if let Some(Stream { role: Role::PushPull { command: Some(command), .. }, peer, .. }) = self.finish(id)
+                {
                     self.seed_over(now, command, peer, Ok(()));
                 }
             }
@@ -305,7 +309,8 @@ impl Core {
         }
     }
 
-    fn merge(&mut self, now: Instant, state: &PushPull<'_>) -> Result<(), MergeError> {
+    /// Both layers take in the state of another node; with `ignore_old`, without the user events from before.
+    fn merge(&mut self, now: Instant, state: &PushPull<'_>, ignore_old: bool) -> Result<(), MergeError> {
         let (mut cx, swim, serf) = self.parts(now);
         let merged = swim.merge(&mut cx, state);
         if merged.is_err() {
@@ -317,7 +322,7 @@ impl Core {
             serf.handle_change(&mut cx, swim, change);
         }
         if !state.user_state.is_empty() {
-            serf.merge(&mut cx, swim, state.user_state);
+            serf.merge(&mut cx, swim, state.user_state, ignore_old);
         }
         self.stats.push_pulls_merged += 1;
         Ok(())
@@ -374,10 +379,10 @@ impl Core {
     }
 
     fn exchange_failed(&mut self, now: Instant, stream: &Stream, error: ExchangeError) {
-        if let Role::PushPull(join) = stream.role {
+        if let Role::PushPull { command, .. } = stream.role {
             self.stats.push_pulls_failed += 1;
             log!(WARN, "exchange_failed", peer = stream.peer, error = error);
-            if let Some(command) = join {
+            if let Some(command) = command {
                 self.seed_over(now, command, stream.peer, Err(error));
             }
         }

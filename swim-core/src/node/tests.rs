@@ -11,6 +11,7 @@ use crate::node::input::{CommandError, ExchangeError, StreamFailure};
 use crate::node::trace::{Replay, ReplayError, Traced};
 use crate::serf::event::MemberEvent;
 use crate::serf::member::Status;
+use crate::serf::user_event::UserEvent;
 use crate::wire;
 use crate::wire::codec::Codec;
 use crate::wire::keyring::{Key, Keyring};
@@ -142,9 +143,26 @@ impl Net {
         events
             .filter_map(|event| match event {
                 Event::Member { kind, member } => Some((kind, member.name)),
-                Event::Conflict { .. } | Event::Rejected { .. } | Event::Missed { .. } => None,
+                Event::User { .. } | Event::Conflict { .. } | Event::Rejected { .. } | Event::Missed { .. } => None,
             })
             .collect()
+    }
+
+    /// Name, payload and time of the user events told since the last call.
+    fn user_events(&mut self, n: u8) -> Vec<(Vec<u8>, Option<Vec<u8>>, u64)> {
+        let node = self.node(n);
+        core::iter::from_fn(|| node.poll_event())
+            .filter_map(|event| match event {
+                Event::User { ltime, name, payload, .. } => Some((name.into(), payload.map(Into::into), ltime.0)),
+                Event::Member { .. } | Event::Conflict { .. } | Event::Rejected { .. } | Event::Missed { .. } => None,
+            })
+            .collect()
+    }
+
+    fn say(&mut self, n: u8, name: &str, payload: Option<&str>) -> u64 {
+        let now = self.now;
+        let event = UserEvent { name: name.as_bytes(), payload: payload.map(str::as_bytes), coalesce: false };
+        self.node(n).user_event(now, event).unwrap().0
     }
 
     fn status(&self, at: u8, of: u8) -> Option<Status> {
@@ -328,6 +346,193 @@ fn restarting_is_noticed() {
     assert_eq!(net.nodes[&address(1)].node().member(b"n2").unwrap().state(), Some(State::Alive));
 }
 
+/// Everybody hears of a user event once, whoever sends it and however it is encoded.
+#[test]
+fn user_events_reach_everybody_once() {
+    for wire in wires() {
+        let mut net = Net::of(4, &wire);
+        for n in 2..=4 {
+            net.join(n, 1);
+        }
+        net.run(Duration::from_secs(1));
+        assert_eq!((net.say(2, "deploy", Some("v1")), net.say(2, "deploy", Some("v2"))), (1, 2));
+        net.run(Duration::from_secs(2));
+        assert_eq!(net.say(3, "quiet", None), 3, "after what it has heard");
+        net.run(Duration::from_secs(120));
+        let expected = [
+            (b"deploy".to_vec(), Some(b"v1".to_vec()), 1),
+            (b"deploy".to_vec(), Some(b"v2".to_vec()), 2),
+            (b"quiet".to_vec(), None, 3),
+        ];
+        for n in 1..=4 {
+            let mut heard = net.user_events(n);
+            heard.sort();
+            assert_eq!(heard, expected, "n{n} with {:?}", wire.codec);
+            let node = net.node(n).node();
+            assert_eq!((node.summary().event_time.0, node.summary().event_queue), (4, 0));
+            assert_eq!((node.stats().user_events, node.stats().messages_malformed), (3, 0));
+        }
+    }
+}
+
+/// A joiner gets what was said before it came, if it wants to; if not, nobody repeats it later.
+#[test]
+fn joiners_may_want_old_events() {
+    for (replay, expected) in [(true, 2), (false, 0)] {
+        let mut net = Net::of(3, &wire::Config::serf());
+        net.join(2, 1);
+        net.say(1, "a", None);
+        net.say(2, "b", None);
+        net.run(Duration::from_secs(10));
+        let now = net.now;
+        net.node(3).join(now, &[address(1)], replay);
+        net.run(Duration::from_secs(200));
+        assert!(net.node(3).node().stats().push_pulls_merged > 3, "there were more exchanges than that of the join");
+        assert_eq!(net.user_events(3).len(), expected, "replay: {replay}");
+        net.say(1, "c", None);
+        net.run(Duration::from_secs(2));
+        assert_eq!(net.user_events(3).len(), 1);
+    }
+}
+
+/// What no packet can hold comes by full state exchange.
+#[test]
+fn long_user_events_come_late() {
+    let configs = (1..=2).map(|n| {
+        let mut config = config(n, wire::Config::serf());
+        config.serf.user_event_size_limit = 9216;
+        config
+    });
+    let mut net = Net::new(configs);
+    net.join(2, 1);
+    net.run(Duration::from_secs(1));
+    let long = "x".repeat(5000);
+    net.say(1, "long", Some(&long));
+    assert_eq!(net.node(1).node().summary().event_queue, 0);
+    net.run(Duration::from_secs(60));
+    assert_eq!(net.user_events(2), [(b"long".to_vec(), Some(long.into_bytes()), 1)]);
+}
+
+/// Around the size of a packet: either it is sent or it is not queued, so that none waits for ever.
+#[test]
+fn no_user_event_is_stuck() {
+    for wire in wires() {
+        let configs = (1..=2).map(|n| {
+            let mut config = config(n, wire.clone());
+            config.serf.user_event_size_limit = 9216;
+            config
+        });
+        let mut net = Net::new(configs);
+        net.join(2, 1);
+        net.run(Duration::from_secs(1));
+        for len in 1250..1400 {
+            net.say(1, &"x".repeat(len), None);
+        }
+        let stats = net.node(1).node().stats();
+        assert!((1..140).contains(&stats.broadcasts_too_long), "{}", stats.broadcasts_too_long);
+        net.run(Duration::from_secs(120));
+        assert_eq!(net.node(1).node().summary().event_queue, 0, "with {wire:?}");
+        assert_eq!(net.node(2).node().stats().user_events, 150);
+    }
+}
+
+/// Whom everybody believes failed may be made to leave, and be forgotten as well.
+#[test]
+fn leaves_are_forced() {
+    for prune in [false, true] {
+        let mut net = Net::of(4, &wire::Config::serf());
+        for n in 2..=4 {
+            net.join(n, 1);
+        }
+        net.run(Duration::from_secs(2));
+        net.nodes.remove(&address(4));
+        net.run(Duration::from_secs(40));
+        assert_eq!(net.status(2, 4), Some(Status::Failed));
+        net.events(2);
+        let now = net.now;
+        let id = net.node(1).force_leave(now, b"n4", prune);
+        assert_eq!(net.replies(1, id), [Reply::Done(Ok(()))], "at once");
+        net.run(Duration::from_secs(10));
+        for at in 1..=3 {
+            assert_eq!(net.status(at, 4), (!prune).then_some(Status::Left), "at n{at}");
+        }
+        let mut expected = alloc::vec![(MemberEvent::Leave, "n4".into())];
+        expected.extend(prune.then(|| (MemberEvent::Reap, "n4".into())));
+        assert_eq!(net.events(2), expected);
+        // Nor does anybody bring it back.
+        net.run(Duration::from_secs(120));
+        assert_eq!(net.status(3, 4), (!prune).then_some(Status::Left));
+    }
+}
+
+/// A member that is there refutes.
+#[test]
+fn the_living_are_not_made_to_leave() {
+    let mut net = Net::of(3, &wire::Config::native());
+    net.join(2, 1);
+    net.join(3, 1);
+    net.run(Duration::from_secs(2));
+    let now = net.now;
+    net.node(1).force_leave(now, b"n2", false);
+    assert_eq!(net.status(1, 2), Some(Status::Leaving));
+    net.run(Duration::from_secs(5));
+    for at in 1..=3 {
+        assert_eq!(net.status(at, 2), Some(Status::Alive), "at n{at}");
+    }
+}
+
+/// After so long a partition that SWIM has forgotten the other side, the two come together again.
+#[test]
+fn the_failed_are_found_again() {
+    let mut net = Net::of(2, &wire::Config::native());
+    net.join(2, 1);
+    net.run(Duration::from_secs(2));
+    let away = net.nodes.remove(&address(2)).unwrap();
+    net.run(Duration::from_secs(120));
+    assert_eq!(net.node(1).node().member(b"n2").unwrap().state(), None, "forgotten by SWIM");
+    assert_eq!(net.status(1, 2), Some(Status::Failed));
+    net.nodes.insert(address(2), away);
+    net.run(Duration::from_secs(35));
+    assert_eq!((net.status(1, 2), net.status(2, 1)), (Some(Status::Alive), Some(Status::Alive)));
+    assert!(net.node(1).node().stats().reconnects > 0);
+}
+
+/// With the periods of Serf's agent, many joins are told at once, in order, and what is held is told before a node that
+/// leaves is dropped.
+#[test]
+fn events_are_coalesced() {
+    let mut configs: Vec<_> = (1..=5).map(|n| config(n, wire::Config::native())).collect();
+    let serf = &mut configs[0].serf;
+    (serf.coalesce_period, serf.quiescent_period) = (Duration::from_secs(3), Duration::from_secs(1));
+    let mut net = Net::new(configs);
+    for n in [4, 2, 5, 3] {
+        net.join(n, 1);
+        net.run(Duration::from_millis(100));
+    }
+    assert_eq!(net.events(1), []);
+    net.run(Duration::from_secs(1));
+    assert_eq!(
+        net.events(1),
+        (1..=5).map(|n| (MemberEvent::Join, alloc::format!("n{n}").as_str().into())).collect::<Vec<_>>()
+    );
+    let now = net.now;
+    let serf = net.node(1).node().config().serf.clone();
+    net.node(1).leave(now);
+    net.run(serf.broadcast_timeout + serf.leave_propagate_delay);
+    assert_eq!(net.node(1).node().life(), Life::Left);
+    assert_eq!(net.events(1), [(MemberEvent::Leave, "n1".into())]);
+}
+
+#[test]
+fn user_events_are_not_configured_to_be_too_long() {
+    let mut config = config(1, wire::Config::native());
+    config.serf.user_event_size_limit = 9216;
+    assert_eq!(config.validate(), Ok(()));
+    config.serf.user_event_size_limit = 9217;
+    let error = config.validate().unwrap_err();
+    assert_eq!(alloc::string::ToString::to_string(&error), "user event size limit exceeds limit of 9216 bytes");
+}
+
 /// What a node was fed, fed again, gives the same bytes; something else is noticed.
 #[test]
 fn traces_replay_bit_for_bit() {
@@ -340,6 +545,9 @@ fn traces_replay_bit_for_bit() {
         net.run(Duration::from_secs(5));
         let now = net.now;
         net.node(1).set_tags(now, &[("role", "web")].into_iter().collect()).unwrap();
+        net.say(1, "deploy", Some("v1"));
+        net.say(1, "quiet", None);
+        net.node(1).force_leave(now, b"n3", false);
         net.run(Duration::from_secs(120));
         let sent: Vec<_> = net
             .sent

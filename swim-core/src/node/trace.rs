@@ -18,12 +18,13 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CommandId, StreamId};
+use crate::ids::{CommandId, LamportTime, StreamId};
 use crate::node::Node;
 use crate::node::config::{Config, ConfigError};
 use crate::node::input::{Input, Reply, StreamAction, StreamInput, Transmit};
 use crate::serf::event::Event;
 use crate::serf::tags::{Tags, TagsTooLarge};
+use crate::serf::user_event::{EventTooLarge, UserEvent};
 use crate::swim::admission::Admission;
 use crate::time::Instant;
 use crate::wire::envelope::DatagramError;
@@ -173,6 +174,22 @@ impl<S: Sink> Traced<S> {
             self.record(now, &Input::SetTags { tags: tags.clone() });
         }
         self.node.set_tags(now, tags)
+    }
+
+    /// See [`Node::user_event`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the node.
+    pub fn user_event(&mut self, now: Instant, event: UserEvent<'_>) -> Result<LamportTime, EventTooLarge> {
+        self.record(now, &Input::UserEvent { event });
+        self.node.user_event(now, event)
+    }
+
+    /// See [`Node::force_leave`].
+    pub fn force_leave(&mut self, now: Instant, name: &[u8], prune: bool) -> CommandId {
+        self.record(now, &Input::ForceLeave { name, prune });
+        self.node.force_leave(now, name, prune)
     }
 
     /// See [`Node::ping`].

@@ -25,6 +25,26 @@ pub struct Config {
     pub recent_intent_timeout: Duration,
     /// Intents about unknown members that are remembered; more are refused and counted.
     pub recent_intents_max: usize,
+    /// Time between two attempts to reach a failed member; zero: none are made.
+    pub reconnect_interval: Duration,
+    /// Longest user event that may be sent, in bytes, before as well as after encoding; at most
+    /// [`USER_EVENT_LEN_MAX`](crate::serf::user_event::USER_EVENT_LEN_MAX).
+    pub user_event_size_limit: usize,
+    /// So many times of the event clock back, user events are remembered. At least 1; Serf nodes expect 512.
+    pub event_buffer: usize,
+    /// User events of one time that are remembered; more are refused and counted.
+    pub events_per_time_max: usize,
+    /// Memory for user events, in bytes; past it, the oldest are forgotten.
+    pub event_bytes_max: usize,
+    /// How long what happens to members is held back at most, so that of what happens to one of them only the last is
+    /// told. Zero, or a zero `quiescent_period`: it is told at once.
+    pub coalesce_period: Duration,
+    /// It is told earlier when nothing has happened to members for so long.
+    pub quiescent_period: Duration,
+    /// As `coalesce_period`, for user events that may be coalesced: of those with one name, the last is told.
+    pub user_coalesce_period: Duration,
+    /// As `quiescent_period`, for user events.
+    pub user_quiescent_period: Duration,
     /// Messages that each broadcast queue holds; past it, those sent most often go first.
     pub queue_depth_max: usize,
     /// Whether network coordinates ride on acks, so that round trips between any two members can be estimated.
@@ -45,6 +65,15 @@ impl Default for Config {
             flap_timeout: Duration::from_secs(60),
             recent_intent_timeout: Duration::from_secs(300),
             recent_intents_max: 4096,
+            reconnect_interval: Duration::from_secs(30),
+            user_event_size_limit: 512,
+            event_buffer: 512,
+            events_per_time_max: 1024,
+            event_bytes_max: 4 << 20,
+            coalesce_period: Duration::ZERO,
+            quiescent_period: Duration::ZERO,
+            user_coalesce_period: Duration::ZERO,
+            user_quiescent_period: Duration::ZERO,
             queue_depth_max: 4096,
             coordinates: true,
             event_queue_max: 4096,

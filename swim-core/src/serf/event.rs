@@ -1,9 +1,10 @@
 //! What the application is told.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::net::SocketAddr;
 
-use crate::ids::Name;
+use crate::ids::{LamportTime, Name};
 use crate::serf::member::MemberInfo;
 use crate::stats::Stats;
 use crate::wire::envelope::DatagramError;
@@ -13,11 +14,26 @@ use crate::wire::envelope::DatagramError;
 #[non_exhaustive]
 pub enum Event {
     /// A member's status or metadata changed.
+    ///
+    /// One event tells of one member. With coalescing on (`coalesce_period`), many come at once, those of the same kind
+    /// together: whoever wants Serf's lists of members takes up what `poll_event` yields in a row with the same kind.
     Member {
         /// How.
         kind: MemberEvent,
         /// As it is now.
         member: MemberInfo,
+    },
+    /// Somebody's application, perhaps ours, has something to say.
+    User {
+        /// When, by the event clock.
+        ltime: LamportTime,
+        /// What happened: any bytes.
+        name: Box<[u8]>,
+        /// To whom it may concern.
+        payload: Option<Box<[u8]>>,
+        /// Whether of several that come close together the last one is enough. One that was missed and came later in a
+        /// full state exchange does not say so.
+        coalesce: bool,
     },
     /// Two addresses claim one name. The member stays where it was.
     Conflict {

@@ -1,6 +1,7 @@
 //! Intents: what a member means to do, ordered by the member clock (serf-layer.md 6.2). They tell a leave from a failure.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use crate::cx::Cx;
 use crate::ids::{LamportTime, MemberId, Name};
@@ -68,7 +69,10 @@ impl Serf {
     /// Somebody means to leave, or is made to. Whether others should hear it from us.
     pub(super) fn handle_leave_intent(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, leave: &Leave<'_>) -> bool {
         log!(DEBUG, "leave_intent", member = Escaped(leave.node), time = leave.ltime);
-        self.clock.witness(leave.ltime);
+        if !self.clock.witness(leave.ltime) {
+            cx.stats.lamport_times_refused += 1;
+            return false;
+        }
         let Some(id) = self.known(cx, leave.node) else {
             let max = self.config.recent_intents_max;
             return self.recent_intents.upsert(cx, leave.node, Intent::Leave, leave.ltime, max);
@@ -93,6 +97,9 @@ impl Serf {
             }
             Some(Status::Leaving | Status::Left) | None => {}
         }
+        if leave.prune {
+            self.prune(cx, swim, id);
+        }
         true
     }
 
@@ -101,7 +108,10 @@ impl Serf {
     /// It calls off an intent to leave, but it does not revive the failed: that takes the member itself.
     pub(super) fn handle_join_intent(&mut self, cx: &mut Cx<'_>, join: &Join<'_>) -> bool {
         log!(DEBUG, "join_intent", member = Escaped(join.node), time = join.ltime);
-        self.clock.witness(join.ltime);
+        if !self.clock.witness(join.ltime) {
+            cx.stats.lamport_times_refused += 1;
+            return false;
+        }
         let Some(id) = self.known(cx, join.node) else {
             let max = self.config.recent_intents_max;
             return self.recent_intents.upsert(cx, join.node, Intent::Join, join.ltime, max);
@@ -125,6 +135,18 @@ impl Serf {
         self.handle_join_intent(cx, &join);
         let codec = self.codec;
         self.queue_intent(cx, swim, None, |buf| codec.encode_serf_join(&join, buf));
+    }
+
+    /// Makes a failed member leave, and forgets it if `prune`. Everybody is told, if there is anybody. It is no error if
+    /// nobody has this name; a member that is really there refutes.
+    pub(crate) fn force_leave(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, name: &[u8], prune: bool) {
+        let leave = Leave { ltime: self.clock.increment(), node: name, prune };
+        self.handle_leave_intent(cx, swim, &leave);
+        let mut encoded = Vec::new();
+        self.codec.encode_serf_leave(&leave, &mut encoded);
+        if self.another_is_alive(swim) && self.fits(cx, &encoded) {
+            self.queue_intent(cx, swim, None, |buf| buf.extend_from_slice(&encoded));
+        }
     }
 
     fn known(&self, cx: &Cx<'_>, name: &[u8]) -> Option<MemberId> {

@@ -1,8 +1,15 @@
 //! Logical clocks: they order what happened without asking what time it is (Serf: `serf/lamport.go`).
+//!
+//! Whoever reads a clock's messages can push it forward, and the top of the range is the end: a clock that stands there
+//! orders nothing any more. In Serf one message with the last time there is does it (there the clock wraps to zero, and
+//! all that follows is too old). Here a time in the upper half of the range must lie close to what the clock shows;
+//! otherwise it is refused, with all that carries it. Then it takes a message for each [`STEP_MAX`], two billion of
+//! them, to spend what is left, while honest clusters, whose clocks never come near that half, notice nothing. There is
+//! no bound on leaps below: a newcomer's clock must reach that of an old cluster in one, however that got there.
 
 use crate::ids::LamportTime;
 
-/// One of Serf's three clocks.
+/// One of Serf's three clocks. They follow the same rules.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LamportClock(LamportTime);
 
@@ -24,13 +31,24 @@ impl LamportClock {
         before
     }
 
-    /// Somebody saw `time`: we are after it.
-    pub(crate) fn witness(&mut self, time: LamportTime) {
+    /// Somebody saw `time`: we are after it. `false`: no clock that runs can have come there, nothing has changed, and
+    /// what carries the time is to be dropped and counted.
+    #[must_use]
+    pub(crate) fn witness(&mut self, time: LamportTime) -> bool {
+        if time.0 > self.0.0.max(LEAP_MAX).saturating_add(STEP_MAX) {
+            return false;
+        }
         if time >= self.0 {
             self.0 = LamportTime(time.0.saturating_add(1));
         }
+        true
     }
 }
+
+/// A clock may leap up to here at once.
+const LEAP_MAX: u64 = 1 << 63;
+/// Beyond, it moves by so much at most.
+const STEP_MAX: u64 = 1 << 32;
 
 #[cfg(test)]
 mod tests {
@@ -42,23 +60,53 @@ mod tests {
     fn witnessing_moves_past() {
         let mut clock = LamportClock::started();
         for (seen, time) in [(0, 1), (1, 2), (1, 2), (41, 42), (7, 42), (42, 43)] {
-            clock.witness(LamportTime(seen));
+            assert!(clock.witness(LamportTime(seen)));
             assert_eq!(clock.time(), LamportTime(time), "after {seen}");
         }
         assert_eq!(clock.increment(), LamportTime(43));
         assert_eq!(clock.time(), LamportTime(44));
     }
 
+    /// At the bound and one past it, from the first time, from the middle and from near the end.
+    #[test]
+    fn the_end_of_the_range_is_far() {
+        #[rustfmt::skip]
+        let table = [
+            // stands             sees                          becomes
+            (1,                   LEAP_MAX,                     Some(LEAP_MAX + 1)),
+            (1,                   LEAP_MAX + STEP_MAX,          Some(LEAP_MAX + STEP_MAX + 1)),
+            (1,                   LEAP_MAX + STEP_MAX + 1,      None),
+            (1,                   u64::MAX,                     None),
+            (LEAP_MAX + 7,        LEAP_MAX + 7 + STEP_MAX,      Some(LEAP_MAX + 7 + STEP_MAX + 1)),
+            (LEAP_MAX + 7,        LEAP_MAX + 8 + STEP_MAX,      None),
+            (LEAP_MAX + 7,        3,                            Some(LEAP_MAX + 7)),
+            (u64::MAX - 1,        u64::MAX,                     Some(u64::MAX)),
+            (u64::MAX,            u64::MAX,                     Some(u64::MAX)),
+        ];
+        for (stands, sees, becomes) in table {
+            let mut clock = LamportClock(LamportTime(stands));
+            assert_eq!(clock.witness(LamportTime(sees)), becomes.is_some(), "{stands} sees {sees}");
+            assert_eq!(clock.time().0, becomes.unwrap_or(stands), "{stands} sees {sees}");
+        }
+        let mut clock = LamportClock(LamportTime(u64::MAX));
+        clock.increment();
+        assert_eq!(clock.time(), LamportTime(u64::MAX), "it stands, and does not wrap");
+    }
+
     proptest! {
-        /// The clock never falls, and after witnessing a time that is not the last there is, it is past it.
+        /// The clock never falls, and after witnessing a plausible time it is past it.
         #[test]
         fn never_falls(times in prop::collection::vec(any::<u64>(), 1..50)) {
             let mut clock = LamportClock::started();
             for time in times {
                 let before = clock.time();
-                clock.witness(LamportTime(time));
+                let plausible = clock.witness(LamportTime(time));
                 prop_assert!(clock.time() >= before);
-                prop_assert!(clock.time().0 > time || time == u64::MAX);
+                if plausible {
+                    prop_assert!(clock.time().0 > time);
+                } else {
+                    prop_assert!(clock.time() == before && time > LEAP_MAX);
+                }
             }
         }
     }

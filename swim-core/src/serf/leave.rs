@@ -88,7 +88,7 @@ impl Serf {
         cx.timers.arm(Timer::Leave, cx.now + self.config.leave_propagate_delay);
     }
 
-    fn another_is_alive(&self, swim: &Swim) -> bool {
+    pub(super) fn another_is_alive(&self, swim: &Swim) -> bool {
         swim.active() > 0
             && self.records.iter().any(|(id, record)| id != self.local && record.status == Some(Status::Alive))
     }

@@ -249,12 +249,15 @@ impl Serf {
     }
 
     pub(super) fn tell(&mut self, cx: &mut Cx<'_>, swim: &Swim, kind: MemberEvent, id: MemberId) {
-        let Self { events, records, .. } = self;
+        let Self { events, records, member_coalescer, .. } = self;
+        let info = |roster: &Roster| Member { id, roster, swim, records }.to_info();
+        if member_coalescer.is_on() {
+            let member = info(cx.roster);
+            member_coalescer.hold(cx, events, id, kind, member);
+            return;
+        }
         let Cx { stats, roster, .. } = cx;
-        events.push(stats, || {
-            let member = Member { id, roster, swim, records }.to_info();
-            Event::Member { kind, member }
-        });
+        events.push(stats, || Event::Member { kind, member: info(roster) });
     }
 }
 

@@ -1,9 +1,12 @@
 //! What Serf adds to membership: statuses that outlive SWIM's states, intents ordered by Lamport clocks, tags.
 //!
 //! Start with `member.rs`, the statuses and how membership changes move them, and `intent.rs`, the messages that say what
-//! a member means to do. `lamport.rs` orders these. `coordinate.rs` estimates round trips between any two members. `leave.rs` is the local node's goodbye, `push_pull.rs` what rides on
-//! full state exchanges, `reap.rs` the forgetting. `event.rs` is what applications see, `tags.rs` what they say.
+//! a member means to do. `lamport.rs` orders these. `leave.rs` is the local node's goodbye, `push_pull.rs` what rides on
+//! full state exchanges, `reap.rs` the forgetting, `reconnect.rs` what is tried before. `user_event.rs` is what
+//! applications say to each other, `tags.rs` what they say of themselves; `event.rs` is what they are told, and
+//! `coalesce.rs` holds it back if they want that. `coordinate.rs` estimates round trips between any two members.
 
+mod coalesce;
 pub mod config;
 pub mod coordinate;
 pub mod event;
@@ -13,15 +16,18 @@ mod leave;
 pub mod member;
 mod push_pull;
 mod reap;
+mod reconnect;
 pub mod tags;
 #[cfg(test)]
 mod tests;
+pub mod user_event;
 
 use alloc::vec::Vec;
 
 use crate::cx::Cx;
 use crate::ids::{CommandId, LamportTime, MemberId};
 use crate::rng::{Rng, Stream};
+use crate::serf::coalesce::{MemberCoalescer, UserCoalescer};
 use crate::serf::config::Config;
 use crate::serf::coordinate::Coordinates;
 use crate::serf::event::{Event, EventQueue};
@@ -30,6 +36,7 @@ use crate::serf::lamport::LamportClock;
 use crate::serf::leave::Leaving;
 use crate::serf::member::Records;
 use crate::serf::tags::Tags;
+use crate::serf::user_event::UserEvents;
 use crate::stats::Stats;
 use crate::swim::broadcast::{BroadcastQueue, Notify, retransmit_limit};
 use crate::swim::{Change, Swim};
@@ -50,10 +57,15 @@ pub(crate) struct Serf {
     records: Records,
     recent_intents: RecentIntents,
     intents: BroadcastQueue,
+    user_events: UserEvents,
     leaving: Leaving,
+    member_coalescer: MemberCoalescer,
+    user_coalescer: UserCoalescer,
     events: EventQueue,
     coordinates: Option<Coordinates>,
     coordinate_rng: Rng,
+    /// Longest message that fits into a packet.
+    message_len_max: usize,
 }
 
 impl Serf {
@@ -70,13 +82,26 @@ impl Serf {
             records: Records::default(),
             recent_intents: RecentIntents::default(),
             intents: BroadcastQueue::default(),
+            user_events: UserEvents::new(),
             leaving: Leaving::No,
+            member_coalescer: MemberCoalescer::new(
+                config.coalesce_period,
+                config.quiescent_period,
+                config.event_queue_max,
+            ),
+            user_coalescer: UserCoalescer::new(
+                config.user_coalesce_period,
+                config.user_quiescent_period,
+                config.event_queue_max,
+            ),
             events: EventQueue::new(config.event_queue_max),
             coordinates: config.coordinates.then(|| Coordinates::new(swim.local(), hashing.next_u64())),
             coordinate_rng: Rng::new(seed, Stream::Coordinates),
+            message_len_max: usize::MAX,
             config,
         };
         serf.arm_reaper(cx);
+        serf.arm_reconnect(cx);
         serf
     }
 
@@ -86,26 +111,28 @@ impl Serf {
             return;
         }
         cx.stats.serf_messages_received += 1;
-        if bytes.len() > INTENT_LEN_MAX {
-            // Passed on as it came, it would fill our queue and fit no packet.
-            cx.stats.messages_malformed += 1;
-            return;
-        }
         let rebroadcast = match self.codec.decode_serf(bytes) {
+            Ok(SerfMessage::Leave(_) | SerfMessage::Join(_)) if bytes.len() > INTENT_LEN_MAX => {
+                // Remembered and passed on as it came, it would cost more than any name is worth.
+                cx.stats.messages_malformed += 1;
+                false
+            }
             Ok(SerfMessage::Leave(leave)) => self.handle_leave_intent(cx, swim, &leave),
             Ok(SerfMessage::Join(join)) => self.handle_join_intent(cx, &join),
+            Ok(SerfMessage::UserEvent(event)) => {
+                if self.handle_user_event(cx, &event) {
+                    // As it came, like the intents.
+                    self.queue_user_event(cx, swim, bytes);
+                }
+                false
+            }
             // Only full state exchanges carry this one.
             Ok(SerfMessage::PushPull(_)) | Err(MessageError::UnknownKind(_)) => {
                 cx.stats.serf_messages_unknown += 1;
                 false
             }
             // Nobody listens to these yet.
-            Ok(
-                SerfMessage::UserEvent(_)
-                | SerfMessage::Query(_)
-                | SerfMessage::QueryResponse(_)
-                | SerfMessage::Relay(_),
-            ) => {
+            Ok(SerfMessage::Query(_) | SerfMessage::QueryResponse(_) | SerfMessage::Relay(_)) => {
                 cx.stats.serf_messages_unknown += 1;
                 false
             }
@@ -114,7 +141,7 @@ impl Serf {
                 false
             }
         };
-        if rebroadcast {
+        if rebroadcast && self.fits(cx, bytes) {
             // As it came: fields that we do not know must reach those that do.
             self.queue_intent(cx, swim, None, |buf| buf.extend_from_slice(bytes));
         }
@@ -132,17 +159,28 @@ impl Serf {
         }
     }
 
-    /// Adds broadcasts to a packet, as many as fit. Each costs the kind byte of a user message more.
-    pub(crate) fn fill(&mut self, stats: &mut Stats, room: usize, mut push: impl FnMut(&[u8]) -> usize) {
+    /// Adds broadcasts to a packet, as many as fit: intents before user events. Each costs the kind byte of a user
+    /// message more.
+    pub(crate) fn fill(&mut self, stats: &mut Stats, mut room: usize, mut push: impl FnMut(&[u8]) -> usize) {
         let limit = retransmit_limit(self.retransmit_mult, self.records.len());
-        self.intents.fill(limit, room, |body| {
-            stats.serf_messages_sent += 1;
-            push(body)
-        });
+        for queue in [&mut self.intents, &mut self.user_events.broadcasts] {
+            let mut left = room;
+            queue.fill(limit, room, |body| {
+                stats.serf_messages_sent += 1;
+                left = push(body);
+                left
+            });
+            room = left;
+        }
     }
 
     pub(crate) fn has_broadcasts(&self) -> bool {
-        !self.intents.is_empty()
+        !self.intents.is_empty() || !self.user_events.broadcasts.is_empty()
+    }
+
+    /// Says how long a message may be to fit into a packet of its own.
+    pub(crate) fn set_message_len_max(&mut self, max: usize) {
+        self.message_len_max = max;
     }
 
     pub(crate) fn poll_finished(&mut self) -> Option<Notify> {
@@ -187,6 +225,23 @@ impl Serf {
 
     pub(crate) fn queue_len(&self) -> usize {
         self.intents.len()
+    }
+
+    pub(crate) fn event_queue_len(&self) -> usize {
+        self.user_events.broadcasts.len()
+    }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn check(&self) {
+        self.records.check();
+        self.user_events.check(&self.config);
+    }
+
+    /// Whether a packet can hold this message. Queued all the same, it would wait for ever and displace others.
+    fn fits(&self, cx: &mut Cx<'_>, encoded: &[u8]) -> bool {
+        let fits = encoded.len() <= self.message_len_max;
+        cx.stats.broadcasts_too_long += u64::from(!fits);
+        fits
     }
 
     /// Queues a message for gossip; past the queue's bound, those sent most often are dropped.

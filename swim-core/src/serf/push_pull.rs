@@ -1,7 +1,7 @@
-//! What Serf adds to a full state exchange: clocks, the times of the last intents, who has left (serf-layer.md 8).
+//! What Serf adds to a full state exchange: clocks, the times of the last intents, who has left, recent user events
+//! (serf-layer.md 8).
 
 use alloc::vec::Vec;
-use core::iter;
 
 use crate::cx::Cx;
 use crate::ids::LamportTime;
@@ -19,21 +19,25 @@ impl Serf {
             iter: self.records.iter().map(|(id, record)| (roster.slot(id).name.as_bytes(), record.status_time)),
         };
         let left = self.records.left().iter().map(|id| roster.slot(*id).name.as_bytes());
-        // No user events are remembered: every slot of the ring is empty.
-        let events = iter::repeat_n(None::<(LamportTime, iter::Empty<_>)>, EVENT_SLOTS);
+        let events = (0..self.config.event_buffer)
+            .map(|index| self.user_events.slot(index).map(|slot| (slot.time, slot.events())));
         self.codec.encode_serf_push_pull(&Clocks { member, event, query }, statuses, left, events, out);
     }
 
     /// Takes in the state of another node. Nothing of it is passed on: whoever is new gets it the same way.
-    pub(crate) fn merge(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, bytes: &[u8]) {
+    ///
+    /// With `ignore_old` its user events from before now are not wanted, from nobody.
+    pub(crate) fn merge(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, bytes: &[u8], ignore_old: bool) {
         let Ok(SerfMessage::PushPull(state)) = self.codec.decode_serf(bytes) else {
             cx.stats.messages_malformed += 1;
             return;
         };
         let clocks = [&mut self.clock, &mut self.event_clock, &mut self.query_clock];
         for (clock, time) in clocks.into_iter().zip([state.clocks.member, state.clocks.event, state.clocks.query]) {
-            if let Some(before) = time.0.checked_sub(1) {
-                clock.witness(LamportTime(before));
+            if let Some(before) = time.0.checked_sub(1)
+                && !clock.witness(LamportTime(before))
+            {
+                cx.stats.lamport_times_refused += 1;
             }
         }
         // The leavers' times are among the statuses; sorted, so that this is not a search per member.
@@ -50,11 +54,12 @@ impl Serf {
             let ltime = LamportTime(time.0.saturating_add(1));
             self.handle_leave_intent(cx, swim, &Leave { ltime, node, prune: false });
         }
-        for (node, ltime) in state.statuses {
+        for (node, ltime) in state.statuses.clone() {
             if left.binary_search_by_key(&node, |(name, _)| *name).is_err() {
                 self.handle_join_intent(cx, &Join { ltime, node });
             }
         }
+        self.merge_user_events(cx, &state, ignore_old);
     }
 }
 
@@ -79,6 +84,3 @@ impl<I: Iterator> Iterator for Counted<I> {
 }
 
 impl<I: Iterator> ExactSizeIterator for Counted<I> {}
-
-/// Slots of Serf's ring of recent user events (Serf: EventBuffer).
-const EVENT_SLOTS: usize = 512;

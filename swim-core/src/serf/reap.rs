@@ -1,4 +1,5 @@
-//! Forgetting: members that failed or left long ago, and intents about members that never came (serf-layer.md 6.3).
+//! Forgetting: members that failed or left long ago, and intents about members that never came (serf-layer.md 6.3), and
+//! whoever is pruned (6.2).
 
 use core::time::Duration;
 
@@ -7,6 +8,7 @@ use crate::ids::MemberId;
 use crate::roster::Holder;
 use crate::serf::Serf;
 use crate::serf::event::MemberEvent;
+use crate::serf::member::Status;
 use crate::swim::Swim;
 use crate::timers::Timer;
 
@@ -32,6 +34,27 @@ impl Serf {
         self.recent_intents.expire(cx.now, self.config.recent_intent_timeout);
     }
 
+    /// Forgets a member because somebody wants it. One that is leaving gets the time to do so, and is then forgotten
+    /// even if it has come back. Unlike in Serf we do not forget ourselves.
+    pub(super) fn prune(&mut self, cx: &mut Cx<'_>, swim: &Swim, id: MemberId) {
+        if id == self.local {
+            return;
+        }
+        if self.records.get(id).status != Some(Status::Leaving) {
+            self.erase(cx, swim, id);
+        } else if cx.timers.deadline(Timer::Prune(id)).is_none() {
+            let wait = self.config.broadcast_timeout + self.config.leave_propagate_delay;
+            cx.timers.arm(Timer::Prune(id), cx.now + wait);
+        }
+    }
+
+    /// The time to leave is over.
+    pub(crate) fn on_prune(&mut self, cx: &mut Cx<'_>, swim: &Swim, id: MemberId) {
+        if self.records.get(id).status.is_some() {
+            self.erase(cx, swim, id);
+        }
+    }
+
     fn departed(&self, failed: bool, index: usize) -> Option<MemberId> {
         let list = if failed { self.records.failed() } else { self.records.left() };
         list.get(index).copied()
@@ -47,6 +70,7 @@ impl Serf {
         if let Some(coordinates) = &mut self.coordinates {
             coordinates.forget(id);
         }
+        cx.timers.disarm(Timer::Prune(id)); // The slot may get another tenant.
         cx.roster.release(id, Holder::Serf);
     }
 }

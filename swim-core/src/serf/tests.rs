@@ -8,27 +8,33 @@ use crate::serf::member::Status::{self, Alive, Failed, Leaving, Left};
 use crate::swim::config::Config as SwimConfig;
 use crate::swim::updates::Origin;
 use crate::testing::{Parts, accusation, address, alive};
-use crate::wire::serf::{Join, Leave};
+use crate::timers::Timer;
+use crate::wire::serf::{Clocks, Join, Leave, UserEvent};
 
-struct Scene {
-    parts: Parts,
-    swim: Swim,
-    serf: Serf,
+/// One node that may know another, `b`. The tests of this layer's files start from it, too.
+pub(super) struct Scene {
+    pub(super) parts: Parts,
+    pub(super) swim: Swim,
+    pub(super) serf: Serf,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
+        Self::of(Config::default(), Codec::Native)
+    }
+
+    pub(super) fn of(config: Config, codec: Codec) -> Self {
         let mut parts = Parts::new();
         let swim = parts.swim(SwimConfig::lan());
         let local = swim.local();
-        let mut serf = Serf::new(&mut parts.cx(), Config::default(), Codec::Native, Tags::default(), &swim, [4; 32]);
+        let mut serf = Serf::new(&mut parts.cx(), config, codec, Tags::default(), &swim, [4; 32]);
         serf.handle_change(&mut parts.cx(), &swim, Change::Joined(local));
         serf.poll_event();
         Self { parts, swim, serf }
     }
 
     /// Knows `b`, alive at incarnation 5, which then got this status.
-    fn with(status: Status) -> Self {
+    pub(super) fn with(status: Status) -> Self {
         let mut scene = Self::new();
         scene.alive(5, b"");
         match status {
@@ -45,37 +51,77 @@ impl Scene {
         scene
     }
 
-    fn alive(&mut self, incarnation: u32, meta: &[u8]) {
+    pub(super) fn alive(&mut self, incarnation: u32, meta: &[u8]) {
         let claim = alive("b", incarnation, address(2), meta);
         self.swim.handle_alive(&mut self.parts.cx(), claim, Origin::Exchange);
         self.settle();
     }
 
-    fn dead(&mut self) {
+    pub(super) fn dead(&mut self) {
         let incarnation = self.parts.roster.find(b"b").map_or(1, |id| self.swim.incarnation(id).0);
         self.swim.handle_dead(&mut self.parts.cx(), &accusation("b", incarnation, "c"));
         self.settle();
     }
 
-    fn settle(&mut self) {
+    /// Time passes, and what this layer's short timers bring happens; nothing of SWIM's does.
+    pub(super) fn pass(&mut self, time: Duration) {
+        let end = self.parts.now + time;
+        while let Some(due) = self.parts.timers.next().filter(|due| *due <= end) {
+            self.parts.now = self.parts.now.max(due);
+            let timer = self.parts.timers.pop_due(due).unwrap();
+            let cx = &mut self.parts.cx();
+            match timer {
+                Timer::Prune(id) => self.serf.on_prune(cx, &self.swim, id),
+                Timer::Reconnect => self.serf.on_reconnect(cx, &mut self.swim),
+                Timer::FlushMembers => self.serf.flush_members(cx),
+                Timer::FlushUserEvents => self.serf.flush_user_events(cx),
+                Timer::ProbeDirect
+                | Timer::ProbeEnd
+                | Timer::Relay(_)
+                | Timer::Ping(_)
+                | Timer::Suspicion(_)
+                | Timer::Stream(_)
+                | Timer::Leave
+                | Timer::Update
+                | Timer::Reap
+                | Timer::ProbeTick
+                | Timer::PushPullTick
+                | Timer::GossipTick => {}
+            }
+        }
+        self.parts.now = end;
+        self.serf.check();
+    }
+
+    /// What this layer adds to one large packet.
+    pub(super) fn said(&mut self) -> Vec<Vec<u8>> {
+        let mut said = Vec::new();
+        self.serf.fill(&mut self.parts.stats, 1000, |body| {
+            said.push(body.to_vec());
+            1000
+        });
+        said
+    }
+
+    pub(super) fn settle(&mut self) {
         while let Some(change) = self.swim.poll_change() {
             self.serf.handle_change(&mut self.parts.cx(), &self.swim, change);
         }
         self.serf.records.check();
     }
 
-    fn leave(&mut self, time: u64) -> bool {
+    pub(super) fn leave(&mut self, time: u64) -> bool {
         let leave = Leave { ltime: LamportTime(time), node: b"b", prune: false };
         let again = self.serf.handle_leave_intent(&mut self.parts.cx(), &mut self.swim, &leave);
         self.serf.records.check();
         again
     }
 
-    fn join(&mut self, time: u64) -> bool {
+    pub(super) fn join(&mut self, time: u64) -> bool {
         self.serf.handle_join_intent(&mut self.parts.cx(), &Join { ltime: LamportTime(time), node: b"b" })
     }
 
-    fn status(&self) -> Option<Status> {
+    pub(super) fn status(&self) -> Option<Status> {
         self.serf.records.get(self.parts.roster.find(b"b")?).status
     }
 
@@ -83,11 +129,11 @@ impl Scene {
         self.serf.records.get(self.parts.roster.find(b"b").unwrap()).status_time.0
     }
 
-    fn events(&mut self) -> Vec<MemberEvent> {
+    pub(super) fn events(&mut self) -> Vec<MemberEvent> {
         core::iter::from_fn(|| self.serf.poll_event())
             .filter_map(|event| match event {
                 Event::Member { kind, .. } => Some(kind),
-                Event::Conflict { .. } | Event::Rejected { .. } | Event::Missed { .. } => None,
+                Event::User { .. } | Event::Conflict { .. } | Event::Rejected { .. } | Event::Missed { .. } => None,
             })
             .collect()
     }
@@ -229,19 +275,19 @@ fn the_gone_are_remembered_for_a_day() {
 #[test]
 fn state_exchanges_carry_intents() {
     let mut theirs = Scene::with(Left);
-    theirs.serf.clock.witness(LamportTime(50));
+    assert!(theirs.serf.clock.witness(LamportTime(50)));
     let mut state = Vec::new();
     theirs.serf.encode_state(&theirs.parts.roster, &mut state);
     for (status, becomes) in [(Alive, Leaving), (Failed, Left)] {
         let mut ours = Scene::with(status);
-        ours.serf.merge(&mut ours.parts.cx(), &mut ours.swim, &state);
+        ours.serf.merge(&mut ours.parts.cx(), &mut ours.swim, &state, false);
         assert_eq!(ours.status(), Some(becomes));
         assert_eq!(ours.status_time(), 2, "one more than they know");
         assert_eq!(ours.serf.clock.time(), LamportTime(51));
         assert_eq!(ours.serf.queue_len(), 0);
     }
     let mut ours = Scene::new();
-    ours.serf.merge(&mut ours.parts.cx(), &mut ours.swim, b"\x02garbage");
+    ours.serf.merge(&mut ours.parts.cx(), &mut ours.swim, b"\x02garbage", false);
     assert_eq!(ours.parts.stats.messages_malformed, 1);
 }
 
@@ -274,4 +320,135 @@ fn the_queue_of_intents_is_bounded() {
         assert!(scene.serf.queue_len() <= 16);
     }
     assert!(scene.parts.stats.broadcasts_over_limit > 0);
+}
+
+#[test]
+fn pruning_forgets() {
+    use MemberEvent as E;
+    #[rustfmt::skip]
+    let table: [(_, _, &[_], _, &[_]); 4] = [
+        // status   at once   tells                    after six seconds   tells
+        (Failed,  None,           &[E::Leave, E::Reap],  None,               &[]),
+        (Left,    None,           &[E::Reap],            None,               &[]),
+        (Leaving, Some(Leaving),  &[],                   None,               &[E::Reap]),
+        (Alive,   Some(Leaving),  &[],                   None,               &[E::Reap]),
+    ];
+    for (status, at_once, tells, later, tells_later) in table {
+        let mut scene = Scene::with(status);
+        let leave = Leave { ltime: LamportTime(9), node: b"b", prune: true };
+        assert!(scene.serf.handle_leave_intent(&mut scene.parts.cx(), &mut scene.swim, &leave), "{status:?}");
+        assert_eq!((scene.status(), scene.events().as_slice()), (at_once, tells), "{status:?}");
+        scene.pass(Duration::from_millis(5_999));
+        assert_eq!(scene.status(), at_once, "{status:?}");
+        scene.pass(Duration::from_millis(1));
+        assert_eq!((scene.status(), scene.events().as_slice()), (later, tells_later), "{status:?}");
+    }
+}
+
+/// It is forgotten even if it has called the leave off, as in Serf; a second wish does not put it off; and a new tenant
+/// of the slot has nothing to fear.
+#[test]
+fn pruning_is_not_called_off() {
+    let prune = |scene: &mut Scene, time| {
+        let leave = Leave { ltime: LamportTime(time), node: b"b", prune: true };
+        scene.serf.handle_leave_intent(&mut scene.parts.cx(), &mut scene.swim, &leave)
+    };
+    let mut scene = Scene::with(Alive);
+    assert!(prune(&mut scene, 9));
+    scene.pass(Duration::from_secs(3));
+    assert!(scene.join(10));
+    assert_eq!(scene.status(), Some(Alive));
+    assert!(prune(&mut scene, 11));
+    scene.pass(Duration::from_secs(3));
+    assert_eq!((scene.status(), scene.events()), (None, [MemberEvent::Reap].into()));
+    // SWIM has known it all the time.
+    scene.dead();
+    assert_eq!(scene.events(), []);
+    scene.alive(7, b"");
+    assert_eq!((scene.status(), scene.events()), (Some(Alive), [MemberEvent::Join].into()));
+
+    let mut scene = Scene::with(Leaving);
+    assert!(prune(&mut scene, 9));
+    let id = scene.parts.roster.find(b"b").unwrap();
+    scene.dead();
+    scene.serf.config.tombstone_timeout = Duration::from_secs(1);
+    scene.parts.now += Duration::from_secs(2);
+    scene.serf.on_reap(&mut scene.parts.cx(), &scene.swim);
+    assert_eq!(scene.parts.timers.deadline(Timer::Prune(id)), None);
+}
+
+/// We go when we want to, but we do not forget ourselves.
+#[test]
+fn nobody_prunes_us() {
+    let mut scene = Scene::new();
+    scene.serf.leave(&mut scene.parts.cx(), &mut scene.swim);
+    let leave = Leave { ltime: LamportTime(41), node: b"me", prune: true };
+    assert!(scene.serf.handle_leave_intent(&mut scene.parts.cx(), &mut scene.swim, &leave));
+    scene.pass(Duration::from_secs(10));
+    assert_eq!(scene.serf.records.get(scene.swim.local()).status, Some(Leaving));
+}
+
+/// The local member hears it first; the others do if there are any.
+#[test]
+fn forcing_a_leave() {
+    let expected = |time, name: &[u8], prune| {
+        let mut encoded = Vec::new();
+        Codec::Native.encode_serf_leave(&Leave { ltime: LamportTime(time), node: name, prune }, &mut encoded);
+        encoded
+    };
+    let mut scene = Scene::with(Failed);
+    scene.serf.force_leave(&mut scene.parts.cx(), &mut scene.swim, b"b", false);
+    assert_eq!((scene.status(), scene.events()), (Some(Left), [MemberEvent::Leave].into()));
+    assert_eq!(scene.serf.times().0, LamportTime(2));
+    assert_eq!(scene.said(), Vec::<Vec<u8>>::new(), "there is nobody else");
+
+    let mut scene = Scene::with(Alive);
+    for (name, prune) in [(&b"nobody"[..], false), (b"me", true)] {
+        scene.serf.force_leave(&mut scene.parts.cx(), &mut scene.swim, name, prune);
+    }
+    let mut join = Vec::new();
+    Codec::Native.encode_serf_join(&Join { ltime: LamportTime(3), node: b"me" }, &mut join);
+    let mut said = scene.said();
+    said.sort();
+    assert_eq!(said, [expected(1, b"nobody", false), expected(2, b"me", true), join], "we refute at once");
+
+    scene.serf.set_message_len_max(1000);
+    scene.serf.force_leave(&mut scene.parts.cx(), &mut scene.swim, &[b'x'; 1000], false);
+    assert_eq!((scene.serf.queue_len(), scene.parts.stats.broadcasts_too_long), (3, 1));
+}
+
+/// A time that no clock can have reached is refused with what carries it, on each of the three clocks.
+#[test]
+fn implausible_times_are_refused() {
+    let end = LamportTime(u64::MAX);
+    let mut scene = Scene::with(Alive);
+    let times = scene.serf.times();
+    let leave = Leave { ltime: end, node: b"b", prune: true };
+    assert!(!scene.serf.handle_leave_intent(&mut scene.parts.cx(), &mut scene.swim, &leave));
+    assert!(!scene.serf.handle_join_intent(&mut scene.parts.cx(), &Join { ltime: end, node: b"stranger" }));
+    let event = UserEvent { ltime: end, name: b"e", payload: None, coalesce: false };
+    assert!(!scene.serf.handle_user_event(&mut scene.parts.cx(), &event));
+    assert_eq!((scene.serf.times(), scene.parts.stats.lamport_times_refused), (times, 3));
+
+    let mut state = Vec::new();
+    let slot = Some((end, [(&b"e"[..], None)].into_iter()));
+    Codec::Native.encode_serf_push_pull(
+        &Clocks { member: end, event: end, query: end },
+        [(&b"b"[..], end)].into_iter(),
+        [&b"b"[..]].into_iter(),
+        [slot].into_iter(),
+        &mut state,
+    );
+    scene.serf.merge(&mut scene.parts.cx(), &mut scene.swim, &state, true);
+    assert_eq!((scene.serf.times(), scene.parts.stats.lamport_times_refused), (times, 8));
+    assert_eq!((scene.status(), scene.status_time()), (Some(Alive), 0));
+    // Its event clock does not say from when on events are wanted, either.
+    let event = UserEvent { ltime: LamportTime(1), ..event };
+    assert!(scene.serf.handle_user_event(&mut scene.parts.cx(), &event));
+
+    // An old cluster's clocks are reached at once, and its messages are good.
+    let old = LamportTime(1 << 50);
+    assert!(scene.leave(old.0));
+    assert_eq!(scene.status(), Some(Leaving));
+    assert!(scene.serf.handle_user_event(&mut scene.parts.cx(), &UserEvent { ltime: old, ..event }));
 }

@@ -86,8 +86,8 @@ pub(crate) enum Change {
 pub(crate) enum Exchange {
     /// The fallback probe.
     Probe { seq: SequenceNumber, target: MemberId },
-    /// A periodic exchange of the full state.
-    PushPull { peer: SocketAddr },
+    /// An exchange of the full state: as a joiner, or periodic.
+    PushPull { peer: SocketAddr, join: bool },
 }
 
 /// How the local node introduces itself.

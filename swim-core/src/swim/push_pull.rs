@@ -54,8 +54,13 @@ impl Swim {
         let Self { table, chosen, .. } = self;
         choose(table, cx.targets, 1, false, chosen, |id| table.state(id) == Some(State::Alive));
         if let Some(peer) = chosen.first() {
-            self.exchanges.push_back(Exchange::PushPull { peer: cx.roster.address(*peer) });
+            self.exchanges.push_back(Exchange::PushPull { peer: cx.roster.address(*peer), join: false });
         }
+    }
+
+    /// Asks for an exchange with somebody who may not know us any more.
+    pub(crate) fn exchange_as_joiner(&mut self, peer: SocketAddr) {
+        self.exchanges.push_back(Exchange::PushPull { peer, join: true });
     }
 
     /// Appends a whole push/pull message: everybody, in every state, then `user_state`.
