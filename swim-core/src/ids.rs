@@ -50,6 +50,10 @@ pub struct StreamId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CommandId(pub u64);
 
+/// Names one query of another node that may be answered. Never reused by one node.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct QueryId(pub u64);
+
 /// The slot of a member in this node's tables. Reused after the member has been forgotten by every layer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct MemberId(pub(crate) u32);
@@ -69,7 +73,7 @@ macro_rules! plain_debug {
         }
     )*};
 }
-plain_debug!(Incarnation, SequenceNumber, LamportTime, StreamId, CommandId, MemberId);
+plain_debug!(Incarnation, SequenceNumber, LamportTime, StreamId, CommandId, QueryId, MemberId);
 
 impl fmt::Display for Incarnation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -16,6 +16,20 @@
 //! | `stream_dropped` | DEBUG | `peer`, `error` | a stream could not be read, or broke |
 //! | `coordinate_rejected` | DEBUG | `member`, `error` | what an ack carried is no coordinate, or took too long |
 //! | `join_intent`, `leave_intent` | DEBUG | `member`, `time` | Serf heard what a member means to do |
+//! | `query` | DEBUG | `name`, `time` | Serf heard a query |
+//! | `query_old` | WARN | `name`, `time`, `now` | a query is too old to know whether it was heard before |
+//! | `query_filter_invalid` | WARN | `len` | a filter of a query could not be understood |
+//! | `query_unhandled` | WARN | `name` | a node asks the nodes something that we do not know |
+//! | `query_not_answered` | WARN | `member`, `time` | our node's own answer is too long, or too late |
+//! | `query_ack_not_relayed`, `query_answer_not_relayed` | WARN | `member`, `time` | the wrapped ack or answer is too long |
+//! | `query_response_unmatched` | WARN | `member`, `time` | an answer to nothing that we are asking |
+//! | `query_response_over_limit` | WARN | `member`, `time` | more answers than there can be members |
+//! | `query_response_relayed` | DEBUG | `to` | we pass on somebody's answer |
+//! | `key_query` | INFO | `name`, `member` | a member has us list or change the keys |
+//! | `name_conflict` | ERROR | `other`, `resolution` | somebody else claims our name |
+//! | `name_disputed` | WARN | `member`, `existing`, `other` | two others claim one name |
+//! | `name_kept` | INFO | `matching`, `responses` | most members side with us |
+//! | `name_lost` | WARN | `matching`, `responses` | they do not |
 //! | `leave_intent_refuted` | DEBUG | `time` | somebody believed that we leave |
 //! | `reconnecting` | INFO | `member`, `peer` | Serf tries to reach a failed member |
 //! | `user_event` | DEBUG | `event`, `time` | Serf heard a user event, known or not |

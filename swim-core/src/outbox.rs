@@ -1,6 +1,7 @@
 //! What has been decided but not yet encoded.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use crate::ids::SequenceNumber;
@@ -24,6 +25,8 @@ pub(crate) enum Outgoing {
     RelayedAck { to: SocketAddr, seq: SequenceNumber },
     /// Say that the target did not answer.
     Nack { to: SocketAddr, seq: SequenceNumber },
+    /// A message of the layer above membership, for one receiver; its bytes are the next in line.
+    User { to: SocketAddr },
     /// Updates for one target of a gossip round.
     Gossip { to: SocketAddr, checksum: bool },
 }
@@ -34,6 +37,9 @@ pub(crate) struct Outbox {
     queue: VecDeque<Outgoing>,
     probes: usize,
     gossip: usize,
+    /// The bytes of each [`Outgoing::User`] that waits, in the same order, and how many there are together.
+    users: VecDeque<Vec<u8>>,
+    users_len: usize,
 }
 
 impl Outbox {
@@ -47,7 +53,8 @@ impl Outbox {
             | Outgoing::Ping { .. }
             | Outgoing::Ack { .. }
             | Outgoing::RelayedAck { .. }
-            | Outgoing::Nack { .. } => {}
+            | Outgoing::Nack { .. }
+            | Outgoing::User { .. } => {}
         }
         self.queue.push_back(outgoing);
     }
@@ -61,6 +68,24 @@ impl Outbox {
         true
     }
 
+    /// Queues a message of the layer above membership for one receiver, unless too many wait already.
+    pub(crate) fn push_user(&mut self, to: SocketAddr, message: Vec<u8>) -> bool {
+        if self.users.len() >= USERS_MAX || self.users_len + message.len() > USER_BYTES_MAX {
+            return false;
+        }
+        self.users_len += message.len();
+        self.users.push_back(message);
+        self.push(Outgoing::User { to });
+        true
+    }
+
+    /// The bytes of the [`Outgoing::User`] that has just been popped.
+    pub(crate) fn take_user(&mut self) -> Option<Vec<u8>> {
+        let message = self.users.pop_front()?;
+        self.users_len -= message.len();
+        Some(message)
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Outgoing> {
         let outgoing = self.queue.pop_front()?;
         match outgoing {
@@ -71,7 +96,8 @@ impl Outbox {
             | Outgoing::Ping { .. }
             | Outgoing::Ack { .. }
             | Outgoing::RelayedAck { .. }
-            | Outgoing::Nack { .. } => {}
+            | Outgoing::Nack { .. }
+            | Outgoing::User { .. } => {}
         }
         Some(outgoing)
     }
@@ -93,6 +119,9 @@ impl Outbox {
 
 /// Datagrams that may wait before further answers are refused: more than a socket buffer's worth of pings.
 const ANSWERS_MAX: usize = 8192;
+/// The same for messages with bytes of their own, and how many bytes.
+const USERS_MAX: usize = 1024;
+const USER_BYTES_MAX: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -108,5 +137,20 @@ mod tests {
         assert!(!outbox.push_answer(ack));
         outbox.pop();
         assert!(outbox.push_answer(ack));
+    }
+
+    #[test]
+    fn messages_are_bounded_by_number_and_by_length() {
+        let to = ([127, 0, 0, 1], 1).into();
+        for (len, fit) in [(1, USERS_MAX), (USER_BYTES_MAX / 4, 4)] {
+            let mut outbox = Outbox::default();
+            for n in 0..fit {
+                assert!(outbox.push_user(to, alloc::vec![n as u8; len]));
+            }
+            assert!(!outbox.push_user(to, alloc::vec![0; len]));
+            assert_eq!(outbox.pop(), Some(Outgoing::User { to }));
+            assert_eq!(outbox.take_user(), Some(alloc::vec![0; len]));
+            assert!(outbox.push_user(to, alloc::vec![0; len]));
+        }
     }
 }

@@ -42,6 +42,9 @@ pub struct Stats {
     pub broadcasts_too_long: u64,
     pub user_events_over_limit: u64,
     pub events_dropped: u64,
+    pub user_messages_over_limit: u64,
+    pub queries_over_limit: u64,
+    pub query_responses_over_limit: u64,
 
     // Failure detection.
     pub probes: u64,
@@ -80,6 +83,18 @@ pub struct Stats {
     pub user_events: u64,
     pub user_events_old: u64,
     pub lamport_times_refused: u64,
+
+    // Queries heard, and what came of our own.
+    pub queries: u64,
+    pub queries_old: u64,
+    pub queries_unhandled: u64,
+    pub query_filters_invalid: u64,
+    pub query_acks: u64,
+    pub query_responses: u64,
+    pub query_duplicate_acks: u64,
+    pub query_duplicate_responses: u64,
+    pub query_responses_unmatched: u64,
+    pub query_responses_relayed: u64,
 
     // Network coordinates.
     pub coordinates_rejected: u64,

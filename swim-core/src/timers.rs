@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::ids::{MemberId, SequenceNumber, StreamId};
+use crate::ids::{LamportTime, MemberId, QueryId, SequenceNumber, StreamId};
 use crate::time::Instant;
 
 /// All that ever happens by itself. Equal deadlines fire in the order of declaration: what ends comes before what
@@ -24,6 +24,10 @@ pub(crate) enum Timer {
     Suspicion(MemberId),
     /// A stream has taken too long.
     Stream(StreamId),
+    /// A query of ours, by its time and its identifier, is over.
+    Query(LamportTime, u32),
+    /// A query of somebody else can no longer be answered.
+    PendingQuery(QueryId),
     /// The leave goes on, whether or not the news has spread.
     Leave,
     /// Stop waiting for the broadcast of new tags.

@@ -16,6 +16,7 @@ use core::time::Duration;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use swim_tokio::swim_core::Event;
 use swim_tokio::{Cluster, Events, LeaveError};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -54,6 +55,8 @@ pub(crate) enum Exit {
     Left,
     /// Joining was tried as often as allowed.
     JoinFailed,
+    /// Most members hold this node's name to be somebody else's.
+    NameLost,
 }
 
 impl Agent {
@@ -138,8 +141,8 @@ async fn live(launch: &Launch, plan: Plan, console: &Console, log: &Log) -> Resu
     let rpc_address = listener.local_addr().unwrap_or(plan.rpc);
     info!(target: "agent", "Serf agent starting");
     let (exits, mut exit) = mpsc::unbounded_channel();
+    tokio::spawn(watch_events(events, exits.clone()));
     let agent = Arc::new(Agent { cluster, rpc_auth: settings.rpc_auth.clone(), exits });
-    tokio::spawn(log_events(events));
     console.say("Starting Serf agent RPC...");
     tokio::spawn(serve(listener, Arc::clone(&agent)));
 
@@ -167,10 +170,14 @@ async fn live(launch: &Launch, plan: Plan, console: &Console, log: &Log) -> Resu
     code
 }
 
-/// Turns the cluster's events into log lines.
-async fn log_events(mut events: Events) {
+/// Turns the cluster's events into log lines. A name that most members hold to be somebody else's ends the agent.
+async fn watch_events(mut events: Events, exits: mpsc::UnboundedSender<Exit>) {
     while let Some(event) = events.next().await {
         log_event(&event);
+        if let Event::NameLost { .. } = event {
+            // Nobody to tell: the agent is ending already.
+            let _ = exits.send(Exit::NameLost);
+        }
     }
 }
 
@@ -207,7 +214,7 @@ impl Waiting<'_> {
             let signal = tokio::select! {
                 signal = signals.next() => signal,
                 Some(exit) = exit.recv() => return match exit {
-                    Exit::Left => 0,
+                    Exit::Left | Exit::NameLost => 0,
                     Exit::JoinFailed => 1,
                 },
                 () = self.agent.cluster.stopped() => {

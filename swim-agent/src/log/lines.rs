@@ -19,19 +19,18 @@ pub(crate) fn log_event(event: &Event) {
             }
             info!(target: "agent", "Received event: {}", kind.as_str());
         }
-        Event::Conflict { name, existing, other } => {
-            warn!(target: "serf", "Name conflict for '{name}' both {existing} and {other} are claiming");
-        }
         Event::Rejected { from, error } => {
             warn!(target: "memberlist", "Dropping packets from {from}: {error}. {}", remedy(*error));
         }
+        Event::Query { name, .. } => info!(target: "agent", "Received event: query: {name}"),
         Event::User { name, .. } => {
             info!(target: "agent", "Received event: user-event: {}", String::from_utf8_lossy(name));
         }
         Event::Missed { count } => {
             warn!(target: "agent", "{count} events came too fast and were dropped; the member list is complete");
         }
-        _ => {}
+        // The core has told the log about these itself.
+        Event::Conflict { .. } | Event::NameLost { .. } | Event::KeyringChanged | _ => {}
     }
 }
 
@@ -91,6 +90,21 @@ const CORE_LINES: &[(&str, &str, &str)] = &[
     ("coordinate_rejected",  "serf",       "rejected coordinate from {member}: {error}"),
     ("user_event",           "serf",       "messageUserEventType: {event}"),
     ("user_event_old",       "serf",       "received old event {event} from time {time} (current: {current})"),
+    ("query",                "serf",       "messageQueryType: {name}"),
+    ("query_old",            "serf",       "received old query {name} from time {time} (current: {now})"),
+    ("query_filter_invalid", "serf",       "failed to understand a query filter of {len} bytes"),
+    ("query_unhandled",      "serf",       "Unhandled internal query '{name}'"),
+    ("query_not_answered",   "serf",       "failed to answer a query of {member} at time {time}"),
+    ("query_ack_not_relayed",    "serf",   "failed to relay an ack to {member}: too long"),
+    ("query_answer_not_relayed", "serf",   "failed to relay a response to {member}: too long"),
+    ("query_response_unmatched", "serf",   "reply for non-running query (LTime: {time}) From: {member}"),
+    ("query_response_over_limit", "serf",  "too many replies to a query, dropped one of {member}"),
+    ("query_response_relayed",   "serf",   "Relaying response to addr: {to}"),
+    ("key_query",            "serf",       "Received key query {name} from {member}"),
+    ("name_conflict",        "serf",       "Node name conflicts with another node at {other}. Names must be unique! (Resolution enabled: {resolution})"),
+    ("name_disputed",        "serf",       "Name conflict for '{member}' both {existing} and {other} are claiming"),
+    ("name_kept",            "serf",       "majority in name conflict resolution [{matching} / {responses}]"),
+    ("name_lost",            "serf",       "minority in name conflict resolution, quitting [{matching} / {responses}]"),
     ("join_intent",          "serf",       "messageJoinType: {member}"),
     ("leave_intent",         "serf",       "messageLeaveType: {member}"),
     ("leave_intent_refuted", "serf",       "Refuting an older leave intent"),

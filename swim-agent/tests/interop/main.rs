@@ -19,3 +19,4 @@ mod failure;
 mod harness;
 mod join;
 mod leave;
+mod messages;

@@ -7,6 +7,8 @@ use crate::ids::CommandId;
 use crate::node::Core;
 use crate::node::input::{CommandError, ExchangeError, Reply};
 use crate::serf::config::Life;
+use crate::serf::internal_query::KeyCommand;
+use crate::serf::query::{Answer, Query, QueryError};
 use crate::serf::tags::Tags;
 use crate::swim::probe::PingOutcome;
 use crate::time::Instant;
@@ -64,6 +66,22 @@ impl Commands {
     /// Whether a join that runs does not want old user events.
     pub(super) fn ignores_old(&self, id: CommandId) -> bool {
         self.joins.get(&id).is_some_and(|join| !join.replay)
+    }
+
+    /// Something has come of a query, or of a change or a listing of keys.
+    pub(super) fn answered(&mut self, id: CommandId, answer: Answer) {
+        self.replies.push_back((
+            id,
+            match answer {
+                Answer::Members(count) => Reply::Members(count),
+                Answer::Ack { from } => Reply::Ack { from },
+                Answer::Response { from, payload } => Reply::Response { from, payload },
+                Answer::Key { from, result, message, keys, primary } => {
+                    Reply::Key { from, result, message, keys, primary }
+                }
+                Answer::Done => Reply::Done(Ok(())),
+            },
+        ));
     }
 
     fn start(&mut self) -> CommandId {
@@ -209,6 +227,18 @@ impl Core {
             None => self.commands.done(id, Err(CommandError::NoMember)),
         }
         id
+    }
+
+    pub(super) fn query(&mut self, now: Instant, query: &Query<'_>) -> Result<CommandId, QueryError> {
+        let id = self.commands.start();
+        let (mut cx, swim, serf) = self.parts(now);
+        serf.query(&mut cx, swim, id, query).map(|()| id)
+    }
+
+    pub(super) fn key_command(&mut self, now: Instant, command: KeyCommand) -> Result<CommandId, QueryError> {
+        let id = self.commands.start();
+        let (mut cx, swim, serf) = self.parts(now);
+        serf.key_command(&mut cx, swim, id, command).map(|()| id)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What goes into a node and what comes out of it, as data.
 
+use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
@@ -7,11 +9,12 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::StreamId;
+use crate::ids::{Name, QueryId, StreamId};
 use crate::serf::tags::Tags;
 use crate::serf::user_event::UserEvent;
 use crate::swim::push_pull::MergeError;
 use crate::wire::framing::StreamError;
+use crate::wire::keyring::{Key, KeyId};
 
 /// One call of a `&mut self` method that can change what a node sends; see [`Node::apply`](crate::Node::apply).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,8 +77,73 @@ pub enum Input<'a> {
         #[serde(borrow, with = "serde_bytes")]
         name: &'a [u8],
     },
+    /// [`Node::query`](crate::Node::query)
+    Query {
+        /// What is asked.
+        #[serde(borrow, with = "serde_bytes")]
+        name: &'a [u8],
+        /// What goes with it.
+        #[serde(borrow)]
+        payload: Option<&'a serde_bytes::Bytes>,
+        /// Whom, by name.
+        #[serde(borrow)]
+        filter_nodes: Vec<&'a serde_bytes::Bytes>,
+        /// Whom, by tag.
+        #[serde(borrow)]
+        filter_tags: Vec<(&'a str, &'a str)>,
+        /// Whether acks are wanted.
+        request_ack: bool,
+        /// By way of how many others answers are sent as well.
+        relay_factor: u8,
+        /// How long they are waited for.
+        timeout: Option<Duration>,
+    },
+    /// [`Node::respond`](crate::Node::respond)
+    Respond {
+        /// To which query.
+        to: QueryId,
+        /// The answer.
+        #[serde(borrow, with = "serde_bytes")]
+        payload: &'a [u8],
+    },
+    /// [`Node::install_key`](crate::Node::install_key)
+    InstallKey {
+        /// Which.
+        key: KeyRef,
+    },
+    /// [`Node::use_key`](crate::Node::use_key)
+    UseKey {
+        /// Which.
+        key: KeyRef,
+    },
+    /// [`Node::remove_key`](crate::Node::remove_key)
+    RemoveKey {
+        /// Which.
+        key: KeyRef,
+    },
+    /// [`Node::list_keys`](crate::Node::list_keys)
+    ListKeys,
     /// [`Node::poll_transmit`](crate::Node::poll_transmit): it draws nonces and counts transmissions.
     PollTransmit,
+}
+
+/// A key as an input names it: the key itself is in no trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyRef {
+    /// A key.
+    Id(KeyId),
+    /// So many bytes, which no key has.
+    Unfit(u16),
+}
+
+impl KeyRef {
+    /// Names what an application gives for a key.
+    pub fn new(bytes: &[u8]) -> Self {
+        match Key::new(bytes) {
+            Ok(key) => Self::Id(key.id()),
+            Err(_) => Self::Unfit(u16::try_from(bytes.len()).unwrap_or(u16::MAX)),
+        }
+    }
 }
 
 /// What happened to a stream.
@@ -165,7 +233,35 @@ pub enum Reply {
     SeedFailed(SocketAddr, ExchangeError),
     /// Of a ping: the member answered after this long.
     Pong(Duration),
-    /// The command is over. For a join `Ok` means that at least one seed was reached.
+    /// Of a query: this member has heard it.
+    Ack {
+        /// The member.
+        from: Name,
+    },
+    /// Of a query: this member answers.
+    Response {
+        /// The member.
+        from: Name,
+        /// Its answer.
+        payload: Box<[u8]>,
+    },
+    /// Of a change or a listing of keys, first: so many members are asked, we included.
+    Members(usize),
+    /// Of a change or a listing of keys: what this member says.
+    Key {
+        /// The member.
+        from: Name,
+        /// Whether it was done.
+        result: bool,
+        /// Why not, or a warning; mostly empty. What is not UTF-8 is replaced.
+        message: String,
+        /// Of a listing: its keys in base64, in the order of its ring.
+        keys: Vec<String>,
+        /// Of a listing: its primary key in base64. Older members do not say.
+        primary: String,
+    },
+    /// The command is over. For a query, and for keys, that is when the time is up; for keys also when all members have
+    /// answered. For a join `Ok` means that at least one seed was reached.
     Done(Result<(), CommandError>),
 }
 

@@ -21,12 +21,14 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::cx::Cx;
-use crate::ids::{CommandId, LamportTime, StreamId};
+use crate::ids::{CommandId, LamportTime, QueryId, StreamId};
 use crate::log::log;
 use crate::node::commands::Commands;
 use crate::node::config::{Config, ConfigError};
-use crate::node::input::{Input, Reply, StreamAction, StreamInput, Transmit};
+use crate::node::input::{Input, KeyRef, Reply, StreamAction, StreamInput, Transmit};
 use crate::node::rejected::Rejected;
 use crate::node::streams::Streams;
 use crate::outbox::{Outbox, Outgoing};
@@ -36,7 +38,9 @@ use crate::serf::Serf;
 use crate::serf::config::Life;
 use crate::serf::coordinate::{Coordinate, Coordinates};
 use crate::serf::event::Event;
+use crate::serf::internal_query::{KeyBytes, KeyCommand, KeyOperation};
 use crate::serf::member::Member;
+use crate::serf::query::{Query, QueryError, RespondError};
 use crate::serf::tags::{Tags, TagsTooLarge};
 use crate::serf::user_event::{EventTooLarge, UserEvent};
 use crate::stats::Stats;
@@ -48,6 +52,7 @@ use crate::timers::{Timer, Timers};
 use crate::versions::VersionRange;
 use crate::wire::codec::MessageError;
 use crate::wire::envelope::{DatagramError, Envelope, PartError};
+use crate::wire::keyring::{Key, Keyring};
 use crate::wire::message::{Message, Ping};
 
 /// One member of a cluster, as a pure state machine.
@@ -205,7 +210,7 @@ impl Node {
         if let Err(error) = opened {
             core.reject(now, from, error);
         }
-        core.settle(now);
+        self.settle(now);
         opened
     }
 
@@ -222,6 +227,8 @@ impl Node {
                 Timer::Ping(seq) => swim.on_ping_timeout(seq),
                 Timer::Suspicion(member) => swim.on_suspicion_timeout(cx, member),
                 Timer::Stream(id) => core.stream_timed_out(now, id),
+                Timer::Query(ltime, id) => serf.on_query_timeout(cx, swim, ltime, id),
+                Timer::PendingQuery(id) => serf.on_pending_query_timeout(id),
                 Timer::Leave => core.continue_leave(now),
                 Timer::Update => core.commands.updates_timed_out(),
                 Timer::Prune(member) => serf.on_prune(cx, swim, member),
@@ -235,6 +242,7 @@ impl Node {
             }
             core.settle(now);
         }
+        self.settle(now);
     }
 
     /// Somebody has opened a stream to us. `None`: too many are open, close it.
@@ -246,7 +254,7 @@ impl Node {
     pub fn handle_stream(&mut self, now: Instant, id: StreamId, input: StreamInput<'_>) {
         let Self { envelope, core, .. } = self;
         core.handle_stream(envelope, now, id, input);
-        core.settle(now);
+        self.settle(now);
     }
 
     /// Exchanges full states with each of the seeds, some at a time. Replies: one [`Reply::SeedReached`] or
@@ -312,8 +320,114 @@ impl Node {
         id
     }
 
+    /// Asks everybody, or some, ourselves included if we are meant. Replies: [`Reply::Ack`]s and [`Reply::Response`]s,
+    /// at most one of each from a member, then, at the deadline, [`Reply::Done`].
+    ///
+    /// Unless it is given, the deadline is `query_timeout_mult` gossip intervals away for each decimal digit of the
+    /// number of members.
+    ///
+    /// # Errors
+    ///
+    /// When it does not fit, or our Serf protocol is older than queries; then nothing is asked.
+    pub fn query(&mut self, now: Instant, query: Query<'_>) -> Result<CommandId, QueryError> {
+        let asked = self.core.query(now, &query);
+        self.settle(now);
+        asked
+    }
+
+    /// Answers a query of [`Event::Query`], once, before its deadline.
+    ///
+    /// # Errors
+    ///
+    /// When the answer was not sent, or not by way of others as the asker wanted.
+    pub fn respond(&mut self, now: Instant, to: QueryId, payload: &[u8]) -> Result<(), RespondError> {
+        let (mut cx, swim, serf) = self.core.parts(now);
+        let sent = serf.respond(&mut cx, swim, to, payload);
+        self.settle(now);
+        sent
+    }
+
+    /// Has every member install a key, ourselves included: 16, 24 or 32 bytes, 32 on the native wire format. Replies:
+    /// [`Reply::Members`], a [`Reply::Key`] from each that answers, [`Reply::Done`].
+    ///
+    /// Whether it was done is in the replies, for each member: bytes that are no key are refused there, with Serf's text.
+    /// (They do not leave this node; as many zeros do.) Changes of keys follow one upon the other.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`query`](Self::query), and when too many changes wait.
+    pub fn install_key(&mut self, now: Instant, key: &[u8]) -> Result<CommandId, QueryError> {
+        self.key_command(now, KeyOperation::Install, key)
+    }
+
+    /// Has every member seal with an installed key from now on; see [`install_key`](Self::install_key).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn use_key(&mut self, now: Instant, key: &[u8]) -> Result<CommandId, QueryError> {
+        self.key_command(now, KeyOperation::Use, key)
+    }
+
+    /// Has every member remove a key that is not the primary one; see [`install_key`](Self::install_key).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn remove_key(&mut self, now: Instant, key: &[u8]) -> Result<CommandId, QueryError> {
+        self.key_command(now, KeyOperation::Remove, key)
+    }
+
+    /// Has every member list its keys; see [`install_key`](Self::install_key).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn list_keys(&mut self, now: Instant) -> Result<CommandId, QueryError> {
+        self.key_command(now, KeyOperation::List, &[])
+    }
+
+    fn apply_key(&mut self, now: Instant, operation: KeyOperation, key: KeyRef, keys: &[Key]) {
+        let bytes = match key {
+            KeyRef::Unfit(len) => Some(alloc::vec![0; len.into()]),
+            KeyRef::Id(id) => {
+                self.keyring().keys().chain(keys).find(|key| key.id() == id).map(|key| key.as_bytes().to_vec())
+            }
+        };
+        if let Some(bytes) = bytes.map(Zeroizing::new) {
+            let _not_asked = self.key_command(now, operation, &bytes);
+        }
+    }
+
+    fn key_command(&mut self, now: Instant, operation: KeyOperation, key: &[u8]) -> Result<CommandId, QueryError> {
+        let key = match KeyRef::new(key) {
+            KeyRef::Id(_) => key.to_vec(),
+            // A slip of the pen has no business in the network, nor in a trace.
+            KeyRef::Unfit(len) => alloc::vec![0; len.into()],
+        };
+        let command = KeyCommand { operation, key: KeyBytes(key.into()) };
+        let asked = self.core.key_command(now, command);
+        self.settle(now);
+        asked
+    }
+
     /// Calls the method that `input` names. For replay, fuzzing and simulation: outputs and errors are not returned.
+    ///
+    /// Keys are named by their ids; those that are not installed are not found, see
+    /// [`apply_with_keys`](Self::apply_with_keys).
     pub fn apply(&mut self, now: Instant, input: Input<'_>, buf: &mut Vec<u8>) -> Option<Transmit> {
+        self.apply_with_keys(now, input, &[], buf)
+    }
+
+    /// As [`apply`](Self::apply). A key that the input names is looked for among the installed ones and `keys`; with one
+    /// that is in neither nothing happens.
+    pub fn apply_with_keys(
+        &mut self,
+        now: Instant,
+        input: Input<'_>,
+        keys: &[Key],
+        buf: &mut Vec<u8>,
+    ) -> Option<Transmit> {
         match input {
             Input::Datagram { from, datagram } => {
                 buf.clear();
@@ -342,6 +456,22 @@ impl Node {
             }
             Input::Ping { name } => {
                 self.ping(now, name);
+            }
+            Input::Query { name, payload, filter_nodes, filter_tags, request_ack, relay_factor, timeout } => {
+                let filter_nodes: Vec<&[u8]> = filter_nodes.iter().map(|name| &***name).collect();
+                let (payload, filter_tags) = (payload.map(|payload| &**payload), &filter_tags[..]);
+                let filter_nodes = &filter_nodes[..];
+                let query = Query { name, payload, filter_nodes, filter_tags, request_ack, relay_factor, timeout };
+                let _not_asked = self.query(now, query);
+            }
+            Input::Respond { to, payload } => {
+                let _not_sent = self.respond(now, to, payload);
+            }
+            Input::InstallKey { key } => self.apply_key(now, KeyOperation::Install, key, keys),
+            Input::UseKey { key } => self.apply_key(now, KeyOperation::Use, key, keys),
+            Input::RemoveKey { key } => self.apply_key(now, KeyOperation::Remove, key, keys),
+            Input::ListKeys => {
+                let _not_asked = self.list_keys(now);
             }
             Input::PollTransmit => return self.poll_transmit(now, buf),
         }
@@ -388,9 +518,19 @@ impl Node {
         &self.config
     }
 
+    /// The keys as they are now.
+    pub fn keyring(&self) -> &Keyring {
+        &self.envelope.config().keyring
+    }
+
     /// Where we are in our life.
     pub fn life(&self) -> Life {
         self.core.serf.life()
+    }
+
+    /// Whether [`Event::NameLost`] has come, or was missed.
+    pub fn has_lost_name(&self) -> bool {
+        self.core.serf.has_lost_name()
     }
 
     /// Ourselves.
@@ -447,9 +587,20 @@ impl Node {
             update_queue: swim.queue_len(),
             intent_queue: serf.queue_len(),
             event_queue: serf.event_queue_len(),
-            query_queue: 0,
+            query_queue: serf.query_queue_len(),
             coordinate_resets: serf.coordinates().map(Coordinates::resets),
             sealed: self.envelope.is_sealing(),
+        }
+    }
+
+    /// As the core's; then what members want done to our keys, which a datagram must not see change while it is read.
+    fn settle(&mut self, now: Instant) {
+        let Self { envelope, core, .. } = self;
+        core.settle(now);
+        while core.serf.has_key_tasks() {
+            let (mut cx, swim, serf) = core.parts(now);
+            serf.run_key_tasks(&mut cx, swim, envelope.keyring_mut());
+            core.settle(now);
         }
     }
 
@@ -463,6 +614,7 @@ impl Node {
     pub fn check(&self) {
         self.core.swim.check(&self.core.timers);
         self.core.serf.check();
+        self.core.serf.queries().check(&self.core.timers);
         self.core.streams.check(&self.core.timers);
         for (id, record) in self.core.serf.records().iter() {
             assert!(record.status.is_some(), "{id:?} has a status");
@@ -532,7 +684,9 @@ impl Core {
                 self.commands.ping_over(ping);
             } else if let Some(exchange) = swim.poll_exchange() {
                 self.start_exchange(now, exchange);
-            } else {
+            } else if let Some((id, answer)) = serf.poll_answer() {
+                self.commands.answered(id, answer);
+            } else if !serf.resolve_conflict(cx, swim) {
                 return;
             }
         }

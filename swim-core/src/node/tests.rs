@@ -143,7 +143,13 @@ impl Net {
         events
             .filter_map(|event| match event {
                 Event::Member { kind, member } => Some((kind, member.name)),
-                Event::User { .. } | Event::Conflict { .. } | Event::Rejected { .. } | Event::Missed { .. } => None,
+                Event::User { .. }
+                | Event::Conflict { .. }
+                | Event::Query { .. }
+                | Event::KeyringChanged
+                | Event::NameLost { .. }
+                | Event::Rejected { .. }
+                | Event::Missed { .. } => None,
             })
             .collect()
     }
@@ -152,9 +158,9 @@ impl Net {
     fn user_events(&mut self, n: u8) -> Vec<(Vec<u8>, Option<Vec<u8>>, u64)> {
         let node = self.node(n);
         core::iter::from_fn(|| node.poll_event())
-            .filter_map(|event| match event {
-                Event::User { ltime, name, payload, .. } => Some((name.into(), payload.map(Into::into), ltime.0)),
-                Event::Member { .. } | Event::Conflict { .. } | Event::Rejected { .. } | Event::Missed { .. } => None,
+            .filter_map(|event| {
+                let Event::User { ltime, name, payload, .. } = event else { return None };
+                Some((name.into(), payload.map(Into::into), ltime.0))
             })
             .collect()
     }
@@ -692,4 +698,176 @@ fn round_trips_are_estimated() {
     net.run(Duration::from_secs(10));
     assert_eq!(net.node(1).node().rtt(b"n1", b"n2"), None);
     assert_eq!(net.node(2).node().rtt(b"n1", b"n2"), None, "an ack without a coordinate is fine");
+}
+
+/// Everybody who is asked hears it once and is heard once, the asker included; then it is over.
+#[test]
+fn queries_reach_everybody_and_come_back() {
+    for wire in wires() {
+        let mut net = Net::of(3, &wire);
+        net.join(1, 2);
+        net.join(3, 2);
+        net.run(Duration::from_secs(2));
+        let now = net.now;
+        let all = Query { name: b"load", payload: Some(b"1m"), request_ack: true, ..Query::default() };
+        let id = net.node(1).query(now, all).unwrap();
+        net.run(Duration::from_secs(1));
+        for n in 1..=3 {
+            let (now, node) = (net.now, net.node(n));
+            let asked: Vec<_> = core::iter::from_fn(|| node.poll_event())
+                .filter_map(|event| {
+                    let Event::Query { id, from, name, payload, .. } = event else { return None };
+                    Some((id, from, name, payload))
+                })
+                .collect();
+            let [(to, from, name, payload)] = &asked[..] else { panic!("{asked:?}") };
+            assert_eq!((from, name, &**payload), (&"n1".into(), &"load".into(), &b"1m"[..]));
+            node.respond(now, *to, &[n]).unwrap();
+            assert_eq!(node.respond(now, *to, &[n]), Err(RespondError::AlreadySent));
+        }
+        net.run(Duration::from_secs(3));
+        let mut replies = net.replies(1, id);
+        assert_eq!(replies.pop(), Some(Reply::Done(Ok(()))));
+        assert!(!replies.contains(&Reply::Done(Ok(()))));
+        assert_eq!(replies.len(), 6);
+        for n in 1..=3u8 {
+            let from: Name = alloc::format!("n{n}").as_str().into();
+            assert!(replies.contains(&Reply::Ack { from: from.clone() }));
+            assert!(replies.contains(&Reply::Response { from, payload: [n].into() }));
+        }
+        assert_eq!(net.node(1).node().stats().query_responses_unmatched, 0);
+
+        // Some are meant: by name, and by tag.
+        let now = net.now;
+        net.node(2).set_tags(now, &[("role", "web")].into_iter().collect()).unwrap();
+        let some = Query { filter_tags: &[("role", "^we")], ..all };
+        let web = net.node(3).query(now, some).unwrap();
+        let named = net.node(3).query(now, Query { filter_nodes: &[b"n1", b"n3"], ..all }).unwrap();
+        net.run(Duration::from_secs(4));
+        let node = net.node(3);
+        let replies: Vec<_> = core::iter::from_fn(|| node.poll_reply()).collect();
+        let acks = |of| replies.iter().filter(|(id, reply)| *id == of && matches!(reply, Reply::Ack { .. })).count();
+        assert_eq!((acks(web), acks(named)), (1, 2), "{replies:?}");
+    }
+}
+
+/// Who cannot be reached straight is reached through others.
+#[test]
+fn answers_find_a_way_around() {
+    // Gossip is a matter of chance; with this much of it none is missed.
+    let mut net = Net::new((1..=4).map(|n| {
+        let mut config = config(n, wire::Config::serf());
+        config.swim.retransmit_mult = 6;
+        config
+    }));
+    for n in 2..=4 {
+        net.join(n, 1);
+    }
+    net.run(Duration::from_secs(2));
+    let now = net.now;
+    let query = Query { name: b"_serf_ping", request_ack: true, relay_factor: 2, ..Query::default() };
+    let id = net.node(1).query(now, query).unwrap();
+    net.run(Duration::from_secs(2));
+    let mut replies = net.replies(1, id);
+    assert_eq!(replies.pop(), Some(Reply::Done(Ok(()))));
+    assert_eq!(replies.len(), 4, "once from each: {replies:?}");
+    let stats = net.node(1).node().stats();
+    assert!(stats.query_duplicate_acks >= 3, "most came again by way of others: {}", stats.query_duplicate_acks);
+    let relayed: u64 = (1..=4).map(|n| net.node(n).node().stats().query_responses_relayed).sum();
+    assert_eq!(relayed, 8, "two for each");
+    assert_eq!(net.node(1).node().stats().messages_malformed, 0);
+}
+
+/// A cluster gets another key while it talks, and nobody is lost; the recording has no key in it.
+#[test]
+#[cfg(feature = "encryption")]
+fn keys_rotate_while_talking() {
+    for codec in [Codec::Native, Codec::Serf] {
+        let wire = wire::Config { codec, keyring: keyring(7), ..wire::Config::native() };
+        let mut net = Net::of(3, &wire);
+        net.join(1, 2);
+        net.join(3, 2);
+        net.run(Duration::from_secs(2));
+        let (old, new) = ([7; 32], [0xa5; 32]);
+        for operation in 0..5 {
+            let (now, node) = (net.now, net.node(1));
+            let id = match operation {
+                0 => node.install_key(now, &new),
+                1 => node.use_key(now, &new),
+                2 => node.remove_key(now, &old),
+                3 => node.install_key(now, b"no key"),
+                _ => node.list_keys(now),
+            };
+            net.run(Duration::from_secs(2));
+            let replies = net.replies(1, id.unwrap());
+            assert_eq!(replies.len(), 5, "{replies:?}");
+            assert_eq!((&replies[0], &replies[4]), (&Reply::Members(3), &Reply::Done(Ok(()))));
+            for reply in &replies[1..4] {
+                let Reply::Key { result, message, keys, primary, .. } = reply else { panic!("{reply:?}") };
+                assert_eq!(*result, operation != 3, "{message}");
+                if operation == 3 {
+                    assert_eq!(message, "key size must be 16, 24 or 32 bytes");
+                }
+                if operation == 4 {
+                    assert_eq!((keys.len(), &keys[0]), (1, primary));
+                }
+            }
+        }
+        net.run(Duration::from_secs(30));
+        for n in 1..=3 {
+            let node = net.node(n).node();
+            assert_eq!(node.keyring().keys().map(|key| key.as_bytes()[0]).collect::<Vec<_>>(), [0xa5]);
+            assert_eq!((node.stats().datagrams_not_opened, node.stats().suspicions), (0, 0));
+        }
+        let node = net.node(2);
+        let changed = core::iter::from_fn(|| node.poll_event()).filter(|event| *event == Event::KeyringChanged);
+        assert_eq!(changed.count(), 3);
+
+        let trace = net.nodes.remove(&address(1)).unwrap().into_sink();
+        assert!(!trace.windows(8).any(|window| window == &new[..8] || window == b"no key"));
+        let key = Key::new(&new).unwrap();
+        let unknown = Replay::new(&trace, keyring(7), None).unwrap().run();
+        assert_eq!(unknown, Err(ReplayError::UnknownKey(key.id())));
+        Replay::new(&trace, keyring(7), None).unwrap().with_keys([key]).run().unwrap();
+        // Who is asked needs no more than the first keys: the others come to it.
+        let trace = net.nodes.remove(&address(2)).unwrap().into_sink();
+        Replay::new(&trace, keyring(7), None).unwrap().run().unwrap();
+    }
+}
+
+/// A second `n1` asks whose the name is, loses it and says so once; the first keeps it.
+#[test]
+fn names_are_lost_and_kept() {
+    for wire in [wire::Config::native(), wire::Config::serf()] {
+        let lost = |net: &mut Net, n| {
+            let node = net.node(n);
+            core::iter::from_fn(|| node.poll_event())
+                .filter(|event| matches!(event, Event::NameLost { .. }))
+                .collect::<Vec<_>>()
+        };
+        let mut impostor = Config { advertise: address(4), ..config(1, wire.clone()) };
+        let three = || (1..=3).map(|n| config(n, wire.clone()));
+        let mut net = Net::new(three().chain([impostor.clone()]));
+        net.join(1, 2);
+        net.join(3, 2);
+        net.run(Duration::from_secs(2));
+        net.join(4, 2);
+        net.run(Duration::from_secs(10));
+        assert_eq!(lost(&mut net, 4), [Event::NameLost { matching: 0, responses: 2 }]);
+        assert_eq!(lost(&mut net, 1), []);
+
+        // One that does not ask, but is heard of by the rightful bearer.
+        impostor.serf.resolve_name_conflicts = false;
+        let mut net = Net::new(three().chain([impostor]));
+        net.join(1, 2);
+        net.join(3, 2);
+        net.run(Duration::from_secs(2));
+        net.join(4, 1);
+        net.run(Duration::from_secs(10));
+        assert!(net.node(1).node().stats().conflicts > 0);
+        assert!(net.node(1).node().stats().query_responses >= 2);
+        for n in [1, 4] {
+            assert_eq!(lost(&mut net, n), []);
+        }
+    }
 }

@@ -18,17 +18,18 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CommandId, LamportTime, StreamId};
+use crate::ids::{CommandId, LamportTime, QueryId, StreamId};
 use crate::node::Node;
 use crate::node::config::{Config, ConfigError};
-use crate::node::input::{Input, Reply, StreamAction, StreamInput, Transmit};
+use crate::node::input::{Input, KeyRef, Reply, StreamAction, StreamInput, Transmit};
 use crate::serf::event::Event;
+use crate::serf::query::{Query, QueryError, RespondError};
 use crate::serf::tags::{Tags, TagsTooLarge};
 use crate::serf::user_event::{EventTooLarge, UserEvent};
 use crate::swim::admission::Admission;
 use crate::time::Instant;
 use crate::wire::envelope::DatagramError;
-use crate::wire::keyring::Keyring;
+use crate::wire::keyring::{Key, KeyId, Keyring};
 
 /// Where a trace is written to. It must not block: it is called while the node is locked.
 pub trait Sink {
@@ -198,6 +199,78 @@ impl<S: Sink> Traced<S> {
         self.node.ping(now, name)
     }
 
+    /// See [`Node::query`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the node.
+    pub fn query(&mut self, now: Instant, query: Query<'_>) -> Result<CommandId, QueryError> {
+        if self.sink.is_enabled() {
+            let Query { name, payload, filter_nodes, filter_tags, request_ack, relay_factor, timeout } = query;
+            let input = Input::Query {
+                name,
+                payload: payload.map(serde_bytes::Bytes::new),
+                filter_nodes: filter_nodes.iter().map(|name| serde_bytes::Bytes::new(name)).collect(),
+                filter_tags: filter_tags.to_vec(),
+                request_ack,
+                relay_factor,
+                timeout,
+            };
+            self.record(now, &input);
+        }
+        self.node.query(now, query)
+    }
+
+    /// See [`Node::respond`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the node.
+    pub fn respond(&mut self, now: Instant, to: QueryId, payload: &[u8]) -> Result<(), RespondError> {
+        self.record(now, &Input::Respond { to, payload });
+        self.node.respond(now, to, payload)
+    }
+
+    /// See [`Node::install_key`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the node.
+    pub fn install_key(&mut self, now: Instant, key: &[u8]) -> Result<CommandId, QueryError> {
+        self.record(now, &Input::InstallKey { key: KeyRef::new(key) });
+        self.node.install_key(now, key)
+    }
+
+    /// See [`Node::use_key`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the node.
+    pub fn use_key(&mut self, now: Instant, key: &[u8]) -> Result<CommandId, QueryError> {
+        self.record(now, &Input::UseKey { key: KeyRef::new(key) });
+        self.node.use_key(now, key)
+    }
+
+    /// See [`Node::remove_key`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the node.
+    pub fn remove_key(&mut self, now: Instant, key: &[u8]) -> Result<CommandId, QueryError> {
+        self.record(now, &Input::RemoveKey { key: KeyRef::new(key) });
+        self.node.remove_key(now, key)
+    }
+
+    /// See [`Node::list_keys`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the node.
+    pub fn list_keys(&mut self, now: Instant) -> Result<CommandId, QueryError> {
+        self.record(now, &Input::ListKeys);
+        self.node.list_keys(now)
+    }
+
     /// See [`Node::poll_transmit`]. Recorded only when there was something: it draws nothing otherwise.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
         if self.node.core.outbox.is_empty() {
@@ -270,6 +343,7 @@ impl<S: Sink> Traced<S> {
 #[derive(Debug)]
 pub struct Replay<'t> {
     node: Node,
+    keys: Vec<Key>,
     rest: &'t [u8],
     now: Instant,
     outputs: Outputs,
@@ -330,6 +404,7 @@ impl<'t> Replay<'t> {
         let node = Node::new(config, header.seed, header.start).map_err(ReplayError::Config)?;
         Ok(Self {
             node,
+            keys: Vec::new(),
             rest,
             now: header.start,
             outputs: Outputs::default(),
@@ -337,6 +412,13 @@ impl<'t> Replay<'t> {
             inputs: 0,
             buf: Vec::new(),
         })
+    }
+
+    /// Gives the keys that the recorded application installed, used or removed; a trace has their ids only.
+    #[must_use]
+    pub fn with_keys(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
+        self.keys.extend(keys);
+        self
     }
 
     /// Applies the next input, or checks the next checkpoint. `see` is shown what the node puts out.
@@ -354,7 +436,14 @@ impl<'t> Replay<'t> {
         let (since, input): (u64, Input<'_>) = decode(record).ok_or(ReplayError::Damaged { inputs: self.inputs })?;
         self.now += Duration::from_nanos(since);
         self.inputs += 1;
-        if let Some(Transmit { destination }) = self.node.apply(self.now, input, &mut self.buf) {
+        if let Input::InstallKey { key } | Input::UseKey { key } | Input::RemoveKey { key } = input
+            && let KeyRef::Id(id) = key
+            && !self.node.keyring().keys().chain(&self.keys).any(|key| key.id() == id)
+        {
+            return Err(ReplayError::UnknownKey(id));
+        }
+        let transmit = self.node.apply_with_keys(self.now, input, &self.keys, &mut self.buf);
+        if let Some(Transmit { destination }) = transmit {
             self.outputs.datagram(destination, &self.buf);
             see(Output::Datagram { destination, datagram: &self.buf });
         }
@@ -416,6 +505,8 @@ pub enum ReplayError {
         /// How many it had.
         expected: usize,
     },
+    /// The recorded application named a key that was not given to [`Replay::with_keys`].
+    UnknownKey(KeyId),
     /// The admission function is not that of the recorded node, whose name this is.
     Admission(Option<String>),
     /// The recorded configuration is refused by this build.
@@ -440,6 +531,7 @@ impl fmt::Display for ReplayError {
             Self::Keys { expected } => {
                 write!(f, "the recorded node had {expected} keys, and the given ones are not the same")
             }
+            Self::UnknownKey(id) => write!(f, "the recorded application named the key {id}, which was not given"),
             Self::Admission(Some(name)) => write!(f, "the recorded node asked the admission function {name:?}"),
             Self::Admission(None) => f.write_str("the recorded node had no admission function"),
             Self::Config(error) => write!(f, "recorded configuration: {error}"),

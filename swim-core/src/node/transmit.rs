@@ -104,6 +104,15 @@ impl Core {
                 packet.push(|buf| codec.encode_nack(Nack { seq }, buf));
                 Some((to, true))
             }
+            Outgoing::User { to } => {
+                let message = self.outbox.take_user()?;
+                packet.push(|buf| {
+                    buf.push(kind::USER);
+                    buf.extend_from_slice(&message);
+                });
+                // Nothing rides along: like memberlist, and a message may be as long as a packet.
+                Some((to, false))
+            }
             Outgoing::Gossip { to, .. } => Some((to, true)),
         }
     }
@@ -142,7 +151,8 @@ impl Core {
             | Outgoing::Ping { .. }
             | Outgoing::Ack { .. }
             | Outgoing::RelayedAck { .. }
-            | Outgoing::Nack { .. } => false,
+            | Outgoing::Nack { .. }
+            | Outgoing::User { .. } => false,
         }
     }
 }

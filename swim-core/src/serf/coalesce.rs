@@ -241,7 +241,12 @@ mod tests {
             .map(|event| match event {
                 Event::User { payload, .. } => String::from_utf8(payload.unwrap().into()).unwrap(),
                 Event::Member { kind, member } => alloc::format!("{} {}", kind.as_str(), member.name),
-                other @ (Event::Conflict { .. } | Event::Rejected { .. } | Event::Missed { .. }) => panic!("{other:?}"),
+                other @ (Event::Query { .. }
+                | Event::KeyringChanged
+                | Event::NameLost { .. }
+                | Event::Conflict { .. }
+                | Event::Rejected { .. }
+                | Event::Missed { .. }) => panic!("{other:?}"),
             })
             .collect()
     }

@@ -49,6 +49,17 @@ pub struct Config {
     pub queue_depth_max: usize,
     /// Whether network coordinates ride on acks, so that round trips between any two members can be estimated.
     pub coordinates: bool,
+    /// Queries that are remembered, by their times, so that none is heard twice; older ones are not listened to.
+    pub query_buffer: usize,
+    /// By how many gossip intervals, times the decimal digits of the cluster's size, a query waits for its answers
+    /// unless it says otherwise.
+    pub query_timeout_mult: u32,
+    /// Longest query that is asked, encoded, in bytes.
+    pub query_size_limit: usize,
+    /// Longest answer that is given, encoded, in bytes.
+    pub query_response_size_limit: usize,
+    /// Whether the others are asked whose our name is when somebody else claims it.
+    pub resolve_name_conflicts: bool,
     /// Events waiting for `poll_event`; past it they are dropped and counted.
     pub event_queue_max: usize,
 }
@@ -76,6 +87,11 @@ impl Default for Config {
             user_quiescent_period: Duration::ZERO,
             queue_depth_max: 4096,
             coordinates: true,
+            query_buffer: 512,
+            query_timeout_mult: 16,
+            query_size_limit: 1024,
+            query_response_size_limit: 1024,
+            resolve_name_conflicts: true,
             event_queue_max: 4096,
         }
     }

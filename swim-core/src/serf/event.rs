@@ -4,9 +4,10 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::net::SocketAddr;
 
-use crate::ids::{LamportTime, Name};
+use crate::ids::{LamportTime, Name, QueryId};
 use crate::serf::member::MemberInfo;
 use crate::stats::Stats;
+use crate::time::Instant;
 use crate::wire::envelope::DatagramError;
 
 /// Something happened that an application may care about.
@@ -43,6 +44,33 @@ pub enum Event {
         existing: SocketAddr,
         /// Who else claims the name.
         other: SocketAddr,
+    },
+    /// Somebody asks, and we are one of those asked. [`Node::respond`](crate::Node::respond) answers.
+    Query {
+        /// For the answer.
+        id: QueryId,
+        /// Of the query clock.
+        ltime: LamportTime,
+        /// The asker, as it calls itself; older ones do not say.
+        from: Name,
+        /// What is asked.
+        name: Name,
+        /// What came with it.
+        payload: Box<[u8]>,
+        /// When the asker stops to listen, by our clock.
+        deadline: Instant,
+    },
+    /// The keys were changed, by a query of some member: whoever keeps them in a file should write it anew. After
+    /// [`Missed`](Self::Missed), too.
+    KeyringChanged,
+    /// Somebody else has our name, and most of those who answered side with them. The cluster does not listen to us
+    /// any more; the node is to be dropped, without a leave. Comes at most once; see
+    /// [`Node::has_lost_name`](crate::Node::has_lost_name).
+    NameLost {
+        /// Members that have us under this name.
+        matching: usize,
+        /// Members that answered.
+        responses: usize,
     },
     /// Datagrams from this source are dropped for a reason that a change of configuration, here or there, would mend:
     /// another wire format, another label, another key. At most once per source and minute.

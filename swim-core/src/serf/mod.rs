@@ -4,17 +4,21 @@
 //! a member means to do. `lamport.rs` orders these. `leave.rs` is the local node's goodbye, `push_pull.rs` what rides on
 //! full state exchanges, `reap.rs` the forgetting, `reconnect.rs` what is tried before. `user_event.rs` is what
 //! applications say to each other, `tags.rs` what they say of themselves; `event.rs` is what they are told, and
-//! `coalesce.rs` holds it back if they want that. `coordinate.rs` estimates round trips between any two members.
+//! `coalesce.rs` holds it back if they want that. `query.rs` asks and answers, `filter.rs` says whom a query is for,
+//! `internal_query.rs` is what nodes ask each other. `coordinate.rs` estimates round trips between any two members.
 
 mod coalesce;
 pub mod config;
 pub mod coordinate;
 pub mod event;
+mod filter;
 mod intent;
+pub(crate) mod internal_query;
 mod lamport;
 mod leave;
 pub mod member;
 mod push_pull;
+pub mod query;
 mod reap;
 mod reconnect;
 pub mod tags;
@@ -35,6 +39,7 @@ use crate::serf::intent::RecentIntents;
 use crate::serf::lamport::LamportClock;
 use crate::serf::leave::Leaving;
 use crate::serf::member::Records;
+use crate::serf::query::Queries;
 use crate::serf::tags::Tags;
 use crate::serf::user_event::UserEvents;
 use crate::stats::Stats;
@@ -58,6 +63,7 @@ pub(crate) struct Serf {
     recent_intents: RecentIntents,
     intents: BroadcastQueue,
     user_events: UserEvents,
+    queries: Queries,
     leaving: Leaving,
     member_coalescer: MemberCoalescer,
     user_coalescer: UserCoalescer,
@@ -83,6 +89,7 @@ impl Serf {
             recent_intents: RecentIntents::default(),
             intents: BroadcastQueue::default(),
             user_events: UserEvents::new(),
+            queries: Queries::new(),
             leaving: Leaving::No,
             member_coalescer: MemberCoalescer::new(
                 config.coalesce_period,
@@ -126,13 +133,22 @@ impl Serf {
                 }
                 false
             }
-            // Only full state exchanges carry this one.
-            Ok(SerfMessage::PushPull(_)) | Err(MessageError::UnknownKind(_)) => {
-                cx.stats.serf_messages_unknown += 1;
+            Ok(SerfMessage::Query(query)) => {
+                if self.handle_query(cx, swim, &query) {
+                    self.queue_query(cx, swim, bytes);
+                }
                 false
             }
-            // Nobody listens to these yet.
-            Ok(SerfMessage::Query(_) | SerfMessage::QueryResponse(_) | SerfMessage::Relay(_)) => {
+            Ok(SerfMessage::QueryResponse(response)) => {
+                self.handle_query_response(cx, swim, &response);
+                false
+            }
+            Ok(SerfMessage::Relay(relay)) => {
+                self.handle_relay(cx, swim, &relay);
+                false
+            }
+            // Only full state exchanges carry this one.
+            Ok(SerfMessage::PushPull(_)) | Err(MessageError::UnknownKind(_)) => {
                 cx.stats.serf_messages_unknown += 1;
                 false
             }
@@ -154,6 +170,7 @@ impl Serf {
             Change::Departed(id) => self.on_departed(cx, swim, id),
             Change::Conflict(id, other) => {
                 let (name, existing) = (cx.roster.slot(id).name.clone(), cx.roster.address(id));
+                self.notice_conflict(id, &name, existing, other);
                 self.events.push(cx.stats, || Event::Conflict { name, existing, other });
             }
         }
@@ -163,19 +180,17 @@ impl Serf {
     /// message more.
     pub(crate) fn fill(&mut self, stats: &mut Stats, mut room: usize, mut push: impl FnMut(&[u8]) -> usize) {
         let limit = retransmit_limit(self.retransmit_mult, self.records.len());
-        for queue in [&mut self.intents, &mut self.user_events.broadcasts] {
-            let mut left = room;
+        for queue in [&mut self.intents, &mut self.queries.broadcasts, &mut self.user_events.broadcasts] {
             queue.fill(limit, room, |body| {
                 stats.serf_messages_sent += 1;
-                left = push(body);
-                left
+                room = push(body);
+                room
             });
-            room = left;
         }
     }
 
     pub(crate) fn has_broadcasts(&self) -> bool {
-        !self.intents.is_empty() || !self.user_events.broadcasts.is_empty()
+        !(self.intents.is_empty() && self.queries.broadcasts.is_empty() && self.user_events.broadcasts.is_empty())
     }
 
     /// Says how long a message may be to fit into a packet of its own.
@@ -242,6 +257,15 @@ impl Serf {
         let fits = encoded.len() <= self.message_len_max;
         cx.stats.broadcasts_too_long += u64::from(!fits);
         fits
+    }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn queries(&self) -> &Queries {
+        &self.queries
+    }
+
+    pub(crate) fn query_queue_len(&self) -> usize {
+        self.queries.broadcasts.len()
     }
 
     /// Queues a message for gossip; past the queue's bound, those sent most often are dropped.

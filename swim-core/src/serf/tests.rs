@@ -86,6 +86,8 @@ impl Scene {
                 | Timer::Reap
                 | Timer::ProbeTick
                 | Timer::PushPullTick
+                | Timer::Query(..)
+                | Timer::PendingQuery(_)
                 | Timer::GossipTick => {}
             }
         }
@@ -133,7 +135,13 @@ impl Scene {
         core::iter::from_fn(|| self.serf.poll_event())
             .filter_map(|event| match event {
                 Event::Member { kind, .. } => Some(kind),
-                Event::User { .. } | Event::Conflict { .. } | Event::Rejected { .. } | Event::Missed { .. } => None,
+                Event::User { .. }
+                | Event::Conflict { .. }
+                | Event::Query { .. }
+                | Event::KeyringChanged
+                | Event::NameLost { .. }
+                | Event::Rejected { .. }
+                | Event::Missed { .. } => None,
             })
             .collect()
     }

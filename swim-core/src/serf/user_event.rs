@@ -364,9 +364,9 @@ mod tests {
     /// Time and name of the user events told since the last call.
     fn told(scene: &mut Scene) -> Vec<(u64, Vec<u8>)> {
         core::iter::from_fn(|| scene.serf.poll_event())
-            .filter_map(|event| match event {
-                Event::User { ltime, name, .. } => Some((ltime.0, name.into())),
-                Event::Member { .. } | Event::Conflict { .. } | Event::Rejected { .. } | Event::Missed { .. } => None,
+            .filter_map(|event| {
+                let Event::User { ltime, name, .. } = event else { return None };
+                Some((ltime.0, name.into()))
             })
             .collect()
     }

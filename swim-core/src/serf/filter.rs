@@ -1,0 +1,265 @@
+//! Whom a query is for (serf-layer.md 3, query filters): members by name, and members whose tags match an expression.
+
+use alloc::string::String;
+use core::fmt::Write;
+
+use regex::{Regex, RegexBuilder};
+
+use crate::cx::Cx;
+use crate::log::log;
+use crate::serf::Serf;
+use crate::wire::serf::{Filter, Filters};
+
+impl Serf {
+    /// Whether we are one of those whom a query with these filters is for: every filter must pass.
+    ///
+    /// A filter that cannot be understood does not pass; it is counted.
+    pub(super) fn passes(&self, cx: &mut Cx<'_>, filters: Filters<'_>) -> bool {
+        // Compiling costs time. A query that a node would let its application send holds no more than this.
+        let mut left = self.config.query_size_limit;
+        for encoded in filters {
+            let passes = match self.codec.decode_filter(&encoded) {
+                Ok(Filter::Nodes(mut names)) => {
+                    let local = cx.roster.slot(self.local).name.as_bytes();
+                    Some(names.any(|name| name == local))
+                }
+                Ok(Filter::Tag { tag, expr }) => left.checked_sub(expr.len()).and_then(|less| {
+                    left = less;
+                    // A tag that is not set counts as an empty one.
+                    let value = core::str::from_utf8(tag).ok().and_then(|tag| self.tags.get(tag)).unwrap_or_default();
+                    Some(compile(core::str::from_utf8(expr).ok()?)?.is_match(value))
+                }),
+                Err(_) => None,
+            };
+            match passes {
+                Some(true) => {}
+                Some(false) => return false,
+                None => {
+                    cx.stats.query_filters_invalid += 1;
+                    log!(WARN, "query_filter_invalid", len = encoded.len());
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+/// An expression in RE2's syntax, not anchored. `None`: it is wrong, or too costly.
+fn compile(expression: &str) -> Option<Regex> {
+    let expression = translate(expression)?;
+    RegexBuilder::new(&expression).octal(true).size_limit(SIZE_MAX).nest_limit(NESTING_MAX).build().ok()
+}
+
+/// Most bytes that a compiled expression may take. Matching costs at most this times the length of a tag.
+const SIZE_MAX: usize = 256 << 10;
+/// Deepest nesting of groups and repetitions.
+const NESTING_MAX: u32 = 64;
+
+/// Says the same in the words of the crate `regex`, where these differ from RE2's (and Go's): there `\d`, `\w`, `\s` and
+/// `\b` know ASCII only, `\Q…\E` quotes, a brace that repeats nothing stands for itself, and bracketed classes know
+/// neither nesting nor arithmetic. `None`: RE2 would not take it.
+fn translate(mut rest: &str) -> Option<String> {
+    let mut out = String::with_capacity(rest.len() + 16);
+    while let Some(c) = rest.chars().next() {
+        let tail = &rest[c.len_utf8()..];
+        rest = match c {
+            '\\' => escape(tail, false, &mut out)?,
+            '[' => class(tail, &mut out)?,
+            '{' if !is_repetition(tail) => {
+                out.push_str("\\{");
+                tail
+            }
+            '(' => {
+                if let Some(flags) = tail.strip_prefix('?') {
+                    let known = |flag: char| matches!(flag, 'i' | 'm' | 's' | 'U' | '-' | ':' | ')');
+                    let named = flags.starts_with("P<") || flags.starts_with('<');
+                    let end = flags.find([':', ')'])?;
+                    if !named && !flags[..end].chars().all(known) {
+                        return None;
+                    }
+                }
+                out.push('(');
+                tail
+            }
+            _ => {
+                out.push(c);
+                tail
+            }
+        };
+    }
+    Some(out)
+}
+
+/// Whether what follows an opening brace makes it a repetition: `n}`, `n,}` or `n,m}`.
+fn is_repetition(tail: &str) -> bool {
+    let Some((inside, _)) = tail.split_once('}') else { return false };
+    let (low, high) = inside.split_once(',').unwrap_or((inside, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    !low.is_empty() && digits(low) && digits(high)
+}
+
+/// What follows a backslash; returns what follows the escape.
+fn escape<'t>(tail: &'t str, in_class: bool, out: &mut String) -> Option<&'t str> {
+    let c = tail.chars().next()?;
+    let rest = &tail[c.len_utf8()..];
+    let perl = match c {
+        'd' | 'D' => Some("0-9"),
+        'w' | 'W' => Some("0-9A-Za-z_"),
+        's' | 'S' => Some("\\t\\n\\x0C\\r "),
+        _ => None,
+    };
+    if let Some(ranges) = perl {
+        let negation = if c.is_ascii_uppercase() { "^" } else { "" };
+        if in_class && negation.is_empty() {
+            out.push_str(ranges);
+        } else {
+            write!(out, "[{negation}{ranges}]").ok()?;
+        }
+        return Some(rest);
+    }
+    match c {
+        'b' | 'B' if !in_class => write!(out, "(?-u:\\{c})").ok()?,
+        'Q' if !in_class => {
+            let (quoted, rest) = rest.split_once("\\E").unwrap_or((rest, ""));
+            out.push_str(&regex::escape(quoted));
+            return Some(rest);
+        }
+        '<' | '>' => out.push(c),
+        // A single digit but zero would be a reference back, which takes no bounded time.
+        '1'..='7' if !rest.starts_with(|next| matches!(next, '0'..='7')) => return None,
+        'x' | 'p' | 'P' => {
+            out.push('\\');
+            out.push(c);
+            // These braces are not the kind that repeats.
+            if rest.starts_with('{') {
+                let (inside, after) = rest.split_once('}')?;
+                write!(out, "{inside}}}").ok()?;
+                return Some(after);
+            }
+        }
+        '0'..='7' | 'A' | 'z' | 'a' | 'f' | 'n' | 'r' | 't' | 'v' => {
+            out.push('\\');
+            out.push(c);
+        }
+        _ if c.is_ascii() && !c.is_ascii_alphanumeric() => {
+            out.push('\\');
+            out.push(c);
+        }
+        _ => return None,
+    }
+    Some(rest)
+}
+
+/// What follows an opening bracket; returns what follows the closing one.
+fn class<'t>(mut rest: &'t str, out: &mut String) -> Option<&'t str> {
+    out.push('[');
+    for (first, written) in [("^", "^"), ("]", "\\]")] {
+        if let Some(tail) = rest.strip_prefix(first) {
+            out.push_str(written);
+            rest = tail;
+        }
+    }
+    loop {
+        let c = rest.chars().next()?;
+        let tail = &rest[c.len_utf8()..];
+        rest = match c {
+            ']' => {
+                out.push(']');
+                return Some(tail);
+            }
+            '\\' => escape(tail, true, out)?,
+            '[' => match tail.strip_prefix(':').and_then(|name| name.split_once(":]")) {
+                Some((name, after)) => {
+                    write!(out, "[:{name}:]").ok()?;
+                    after
+                }
+                None => {
+                    out.push_str("\\[");
+                    tail
+                }
+            },
+            '&' | '~' => {
+                out.push('\\');
+                out.push(c);
+                tail
+            }
+            '-' if tail.starts_with('-') => {
+                out.push_str("-\\-");
+                &tail[1..]
+            }
+            _ => {
+                out.push(c);
+                tail
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_mean_what_they_mean_in_re2() {
+        #[rustfmt::skip]
+        let table = [
+            // expression       value         matches
+            ("web",             "my-web-1",   Some(true)),   // not anchored
+            ("^web$",           "my-web-1",   Some(false)),
+            ("d.*",             "db",         Some(true)),
+            ("",                "",           Some(true)),
+            (".",               "",           Some(false)),
+            (r"^\d+$",          "17",         Some(true)),
+            (r"^\d+$",          "١٧",         Some(false)),  // ASCII only
+            (r"^\w$",           "é",          Some(false)),
+            (r"^\W$",           "é",          Some(true)),
+            (r"^.$",            "é",          Some(true)),
+            (r"^[^\W]$",        "a",          Some(true)),
+            (r"^[\w-]+$",       "a-b",        Some(true)),
+            (r"\bdb\b",         "a db b",     Some(true)),
+            (r"a\Bb",           "ab",         Some(true)),
+            (r"^\s$",           "\u{b}",      Some(false)),  // no vertical tab
+            (r"\Qa.b\E$",       "a.b",        Some(true)),
+            (r"\Qa.b\E$",       "axb",        Some(false)),
+            (r"^a{2}$",         "aa",         Some(true)),
+            (r"^a{,2}$",        "a{,2}",      Some(true)),   // not a repetition
+            (r"^{$",            "{",          Some(true)),
+            (r"^[[]$",          "[",          Some(true)),
+            (r"^[a&&b]+$",      "a&b",        Some(true)),
+            (r"^[]a]+$",        "]a",         Some(true)),
+            (r"^[^]a]$",        "]",          Some(false)),
+            (r"^[[:alpha:]]$",  "x",          Some(true)),
+            (r"(?i)WEB",        "web",        Some(true)),
+            (r"(?P<n>web)",     "web",        Some(true)),
+            (r"^\x41\x{41}\101$", "AAA",      Some(true)),
+            (r"^\p{Greek}[\pL]$", "αβ",       Some(true)),
+            (r"\<a\>",          "<a>",        Some(true)),
+            (r"(a)\1",          "aa",         None),         // no references back
+            (r"(?x)a b",        "ab",         None),         // no flag of RE2
+            (r"a(?=b)",         "ab",         None),
+            ("[",               "",           None),
+            ("(",               "",           None),
+            ("*",               "",           None),
+            ("\\",              "",           None),
+            (r"\é",             "é",          None),
+            ("(((a{100}){100}){100})", "a",   None),         // too large
+        ];
+        for (expression, value, matches) in table {
+            assert_eq!(compile(expression).map(|regex| regex.is_match(value)), matches, "{expression:?} on {value:?}");
+        }
+        let nested = |depth: usize| "(".repeat(depth) + &")".repeat(depth);
+        assert!(compile(&nested(NESTING_MAX as usize)).is_some());
+        assert!(compile(&nested(NESTING_MAX as usize + 1)).is_none());
+    }
+
+    proptest::proptest! {
+        /// Whatever somebody asks for, it is taken or refused.
+        #[test]
+        fn nothing_panics(expression in r"([\\\[\]{}()?^$&~a-e\-QEdwWsb0-9,é]|\\Q|\(\?){0,24}") {
+            if let Some(regex) = compile(&expression) {
+                regex.is_match("some value");
+            }
+        }
+    }
+}
