@@ -15,6 +15,10 @@
 //! | `merge_refused` | ERROR | `peer`, `error` | a state was read, and not used |
 //! | `stream_dropped` | DEBUG | `peer`, `error` | a stream could not be read, or broke |
 //! | `coordinate_rejected` | DEBUG | `member`, `error` | what an ack carried is no coordinate, or took too long |
+//! | `snapshot_leave_ignored` | INFO | `members` | we had left that cluster, and come back to it all the same |
+//! | `rejoin_started` | INFO | `member`, `address` | a member of the snapshot is asked for the way back |
+//! | `rejoined` | INFO | `member`, `address` | it has answered |
+//! | `rejoin_failed` | WARN | `leaving` | nobody has answered, or we leave before |
 //! | `join_intent`, `leave_intent` | DEBUG | `member`, `time` | Serf heard what a member means to do |
 //! | `query` | DEBUG | `name`, `time` | Serf heard a query |
 //! | `query_old` | WARN | `name`, `time`, `now` | a query is too old to know whether it was heard before |

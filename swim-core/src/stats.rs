@@ -42,6 +42,7 @@ pub struct Stats {
     pub broadcasts_too_long: u64,
     pub user_events_over_limit: u64,
     pub events_dropped: u64,
+    pub snapshot_records_over_limit: u64,
     pub user_messages_over_limit: u64,
     pub queries_over_limit: u64,
     pub query_responses_over_limit: u64,

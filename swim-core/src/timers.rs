@@ -42,6 +42,8 @@ pub(crate) enum Timer {
     FlushMembers,
     /// User events have been held back long enough.
     FlushUserEvents,
+    /// The snapshot may say the member clock again.
+    Snapshot,
     /// Time for the next probe.
     ProbeTick,
     /// Time for a full state exchange.

@@ -23,6 +23,7 @@ use crate::join::{JoinError, JoinErrorKind, Joined, Seeds};
 use crate::options::{Options, StartError};
 use crate::runtime::Runtime;
 use crate::shared::{Clock, CommandFailure, IoStats, Shared, StopGuard, Stopped, TaskGuard};
+use crate::snapshot::{Opened, SnapshotFile};
 use crate::streams::accept;
 use crate::trace::{self, Trace, TraceSink};
 
@@ -45,12 +46,14 @@ impl<R: Runtime> Cluster<R> {
     ///
     /// # Errors
     ///
-    /// See [`StartError`]. Nothing is left behind then, except an empty trace file in some cases.
+    /// See [`StartError`]. Nothing is left behind then, except an empty trace or snapshot file in some cases.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let Options { mut config, bind, advertise, seed, trace } = options;
+        let Options { mut config, bind, advertise, seed, trace, snapshot, rejoin_after_leave } = options;
         let runtime = R::current().map_err(StartError::Runtime)?;
         let Bound { udp, tcp, address } = bind::bind(bind)?;
         config.advertise = bind::advertise(advertise, address)?;
+        config.serf.snapshot = snapshot.is_some();
+        config.serf.rejoin_after_leave = rejoin_after_leave;
         config.validate()?;
         let failed = |transport| move |source| StartError::Bind { transport, address, source };
         let socket = runtime.udp(udp).map_err(failed("UDP"))?;
@@ -58,6 +61,14 @@ impl<R: Runtime> Cluster<R> {
         let seed = match seed {
             Some(seed) => seed,
             None => fresh_seed()?,
+        };
+        let (snapshot, writer, records) = match snapshot {
+            Some(path) => {
+                let opened = SnapshotFile::open(&path).map_err(|error| StartError::Snapshot(path.clone(), error))?;
+                let Opened { file, writer, records } = opened;
+                (Some(file), Some((path, writer)), records)
+            }
+            None => (None, None, Vec::new()),
         };
         let (trace, file) = match trace {
             Some(path) => {
@@ -68,10 +79,15 @@ impl<R: Runtime> Cluster<R> {
         };
 
         let clock = Clock::start();
-        let node = Traced::new(config, seed, clock.now(), trace.clone().map(TraceSink))?;
-        let shared = Arc::new(Shared::new(runtime, clock, node, trace, address));
+        let mut node = Traced::new(config, seed, clock.now(), trace.clone().map(TraceSink))?;
+        if !records.is_empty() {
+            node.restore(clock.now(), &records);
+            drop(records);
+        }
+        let shared = Arc::new(Shared::new(runtime, clock, node, trace, snapshot, address));
         // From here on the handle stops what has been started, should anything below fail.
         let handle = Arc::new(Handle { shared: shared.clone() });
+        let guard = StopGuard(shared.clone());
         if let (Some(trace), Some((path, file))) = (shared.trace.clone(), file) {
             let guard = TaskGuard::new(shared.clone());
             let write = move || {
@@ -81,12 +97,18 @@ impl<R: Runtime> Cluster<R> {
             let spawned = std::thread::Builder::new().name("swim-trace".into()).spawn(write);
             spawned.map_err(|error| StartError::Trace(path, error))?;
         }
-        shared.spawn(|shared| {
-            let guard = StopGuard(shared.clone());
-            async move {
-                let _guard = guard;
-                drive(shared, socket).await;
-            }
+        if let Some((path, writer)) = writer {
+            let guard = TaskGuard::new(shared.clone());
+            let write = move || {
+                writer.run();
+                drop(guard);
+            };
+            let spawned = std::thread::Builder::new().name("swim-snapshot".into()).spawn(write);
+            spawned.map_err(|error| StartError::Snapshot(path, error))?;
+        }
+        shared.spawn(|shared| async move {
+            let _guard = guard;
+            drive(shared, socket).await;
         });
         shared.spawn(|shared| {
             let guard = StopGuard(shared.clone());
@@ -247,11 +269,15 @@ impl<R: Runtime> Cluster<R> {
             Err(CommandFailure::Stopped) => return Err(LeaveError::Stopped),
         };
         let outcome = command.await.map_err(|Stopped| LeaveError::Stopped)?;
+        if let Some(snapshot) = &self.shared().snapshot {
+            // Whoever ends the process now must not come back as if it had not left.
+            snapshot.sync().await;
+        }
         outcome.done.map_err(LeaveError::Command)
     }
 
     /// Stops everything without a goodbye; resolves when the tasks have ended, the sockets are closed and the trace
-    /// is written. Commands that wait end with an error, [`Events`] after those already there.
+    /// and the snapshot are written. Commands that wait end with an error, [`Events`] after those already there.
     ///
     /// Cancel-safe: it stops anyway, as soon as the future has been polled.
     pub async fn shutdown(&self) {

@@ -63,6 +63,9 @@ fn drain_others<R: Runtime>(shared: &Arc<Shared<R>>) {
         while let Some(action) = guarded.node.poll_stream() {
             dials.extend(guarded.dispatch(action, shared.closing_max));
         }
+        if let Some(snapshot) = &shared.snapshot {
+            snapshot.follow(&mut guarded.node);
+        }
         while let Some(event) = guarded.node.poll_event() {
             events.push(event);
         }

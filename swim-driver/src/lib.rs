@@ -29,9 +29,10 @@
 //! # What runs
 //!
 //! ```text
-//! drive    sends what the node has to send, waits (readable, due, called), reads what has arrived, then handles what is due
-//! streams  accepts; one task per stream carries bytes between a connection and the node
-//! shared   the node behind its lock, and who waits for what
+//! drive     sends what the node has to send, waits (readable, due, called), reads what has arrived, then handles what is due
+//! streams   accepts; one task per stream carries bytes between a connection and the node
+//! shared    the node behind its lock, and who waits for what
+//! snapshot  the file that outlives a restart, and the thread that writes it
 //! ```
 //!
 //! Failure detection never waits for the application: events go to bounded queues, one per [`Events`], and a reader
@@ -46,6 +47,7 @@ mod join;
 mod options;
 mod runtime;
 mod shared;
+mod snapshot;
 mod streams;
 #[cfg(test)]
 mod testing;

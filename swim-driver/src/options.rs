@@ -11,7 +11,8 @@ use swim_core::{Config, ConfigError};
 /// Everything [`Cluster::start`](crate::Cluster::start) needs to know.
 #[derive(Clone)]
 pub struct Options {
-    /// The protocol's configuration. Its `advertise` is overwritten at the start from the two fields below.
+    /// The protocol's configuration. Its `advertise` is overwritten at the start from the two fields below, its
+    /// `serf.snapshot` and `serf.rejoin_after_leave` from the last two.
     pub config: Config,
     /// Where to listen, for datagrams and for streams. Port 0 takes a free port, the same for both.
     pub bind: SocketAddr,
@@ -23,6 +24,10 @@ pub struct Options {
     pub seed: Option<[u8; 32]>,
     /// Record every input of the node into this new file, for replay. It must not exist; on Unix it gets mode 0600.
     pub trace: Option<PathBuf>,
+    /// Keep a snapshot of the members in this file, and come back to them after a restart. Created if it is not there.
+    pub snapshot: Option<PathBuf>,
+    /// Come back to them even after a [`leave`](crate::Cluster::leave).
+    pub rejoin_after_leave: bool,
 }
 
 impl Options {
@@ -42,19 +47,21 @@ impl Options {
     }
 
     fn new(config: Config, bind: SocketAddr) -> Self {
-        Self { config, bind, advertise: None, seed: None, trace: None }
+        Self { config, bind, advertise: None, seed: None, trace: None, snapshot: None, rejoin_after_leave: false }
     }
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the seed: who knows it can compute the nonces.
-        let Self { config, bind, advertise, seed: _, trace } = self;
+        let Self { config, bind, advertise, seed: _, trace, snapshot, rejoin_after_leave } = self;
         f.debug_struct("Options")
             .field("config", config)
             .field("bind", bind)
             .field("advertise", advertise)
             .field("trace", trace)
+            .field("snapshot", snapshot)
+            .field("rejoin_after_leave", rejoin_after_leave)
             .finish_non_exhaustive()
     }
 }
@@ -78,6 +85,8 @@ pub enum StartError {
     Config(ConfigError),
     /// The trace file could not be created.
     Trace(PathBuf, io::Error),
+    /// The snapshot file could not be opened or read.
+    Snapshot(PathBuf, io::Error),
     /// The operating system gave no random numbers.
     Random,
     /// The caller does not run on the runtime that the handle is for.
@@ -91,6 +100,7 @@ impl fmt::Display for StartError {
             Self::Advertise => f.write_str("no private address found, and no address to advertise was given"),
             Self::Config(error) => error.fmt(f),
             Self::Trace(path, error) => write!(f, "cannot create trace file {}: {error}", path.display()),
+            Self::Snapshot(path, error) => write!(f, "cannot open snapshot file {}: {error}", path.display()),
             Self::Random => f.write_str("the operating system gave no random numbers"),
             Self::Runtime(error) => write!(f, "no runtime: {error}"),
         }
@@ -101,7 +111,7 @@ impl core::error::Error for StartError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Bind { source, .. } => Some(source),
-            Self::Trace(_, error) | Self::Runtime(error) => Some(error),
+            Self::Trace(_, error) | Self::Snapshot(_, error) | Self::Runtime(error) => Some(error),
             Self::Config(_) | Self::Advertise | Self::Random => None,
         }
     }

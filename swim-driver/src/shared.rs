@@ -17,6 +17,7 @@ use swim_core::node::trace::Traced;
 
 use crate::events::Consumers;
 use crate::runtime::Runtime;
+use crate::snapshot::SnapshotFile;
 use crate::streams::Mailbox;
 use crate::trace::{Trace, TraceSink};
 
@@ -34,6 +35,7 @@ pub(crate) struct Shared<R> {
     pub(crate) tasks: AtomicUsize,
     pub(crate) io: IoCounters,
     pub(crate) trace: Option<Arc<Trace>>,
+    pub(crate) snapshot: Option<Arc<SnapshotFile>>,
     pub(crate) bound: SocketAddr,
     pub(crate) advertised: SocketAddr,
     /// How long a stream may take to say goodbye.
@@ -58,6 +60,7 @@ impl<R: Runtime> Shared<R> {
         clock: Clock,
         node: Traced<Option<TraceSink>>,
         trace: Option<Arc<Trace>>,
+        snapshot: Option<Arc<SnapshotFile>>,
         bound: SocketAddr,
     ) -> Self {
         let config = node.node().config();
@@ -71,6 +74,7 @@ impl<R: Runtime> Shared<R> {
             tasks: AtomicUsize::new(0),
             io: IoCounters::default(),
             trace,
+            snapshot,
             bound,
             advertised: config.advertise,
             finish_timeout: config.swim.stream_timeout,
@@ -163,6 +167,13 @@ impl<R: Runtime> Drop for StopGuard<R> {
         self.0.stop();
         if let Some(trace) = &self.0.trace {
             trace.close();
+        }
+        if let Some(snapshot) = &self.0.snapshot {
+            // What a defect has left behind is not to be written down.
+            if !self.0.guarded.is_poisoned() {
+                self.0.with(|guarded, _| snapshot.follow(&mut guarded.node));
+            }
+            snapshot.close();
         }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) fn print(console: &Console, cluster: &Cluster, settings: &Settings, r
     }
     console.info(&format!("                   RPC addr: '{rpc}'"));
     console.info(&format!("                  Encrypted: {}", !config.wire.keyring.is_empty()));
-    console.info("                   Snapshot: false");
+    console.info(&format!("                   Snapshot: {}", !settings.snapshot_path.is_empty()));
     console.info(&format!("                    Profile: {}", settings.profile));
     console.info(&format!("Message Compression Enabled: {}", config.wire.compression));
 }

@@ -24,6 +24,8 @@ pub(crate) fn start_text(error: &StartError) -> String {
             .into()
     } else if let StartError::Config(ConfigError::Wire(error)) = error {
         format!("Failed to create memberlist: {error}")
+    } else if let StartError::Snapshot(path, error) = error {
+        format!("Failed to setup snapshot: failed to open snapshot: open {}: {}", path.display(), io_text(error))
     } else {
         error.to_string()
     };

@@ -58,6 +58,8 @@ impl Plan {
             other => return Err(format!("Unknown profile: {other}")),
         };
         options.advertise = advertise;
+        options.snapshot = (!settings.snapshot_path.is_empty()).then(|| settings.snapshot_path.clone().into());
+        options.rejoin_after_leave = settings.rejoin_after_leave;
         configure(&mut options, &settings, key.as_deref())?;
         Ok(Self { settings, options, rpc, log_level })
     }
@@ -71,6 +73,9 @@ pub(crate) fn load(launch: &Launch, warn: impl Fn(&str)) -> Result<Settings, Str
         warn("Deprecation warning: 'Role' has been replaced with 'Tags'");
         let role = settings.role.clone();
         settings.tags.insert("role".into(), role);
+    }
+    if settings.rejoin_after_leave && settings.snapshot_path.is_empty() {
+        warn("Warning: 'RejoinAfterLeave' enabled without snapshot file");
     }
     for (name, interval) in
         [("RetryInterval", &mut settings.retry_interval), ("BroadcastTimeout", &mut settings.broadcast_timeout)]

@@ -54,11 +54,13 @@ Runs an agent, one member of a cluster, until it is interrupted.",
         text("retry-join", "=addr", "Member to join, again and again until it works. May be given\nseveral times."),
         text("retry-interval", "=30s", "Time between two of those attempts."),
         int("retry-max", "=0", "How many more attempts after the first; 0 for no limit."),
+        boolean("rejoin", "Come back to the members in the snapshot even after a leave."),
         boolean("replay", "Replay old user events on joining."),
         boolean("disable-compression", "Send nothing compressed."),
         text("broadcast-timeout", "=5s", "How long leaving and the like wait for the news to spread."),
         text("role", "=foo", "Deprecated: the tag role."),
         text("rpc-addr", "=127.0.0.1:7373", "Address to listen on for the other commands."),
+        text("snapshot", "=path", "File to keep the members in, to come back to them after a restart."),
         text("tag", " key=value", "Tag of this member. May be given several times."),
         text("wire", "=native", "Format on the network: native, or serf to be a member of a cluster\nof Serf agents."),
     ]),
@@ -104,6 +106,8 @@ fn settings(parsed: &Parsed) -> Result<Settings, String> {
         wire: text("wire"),
         protocol: count("protocol"),
         rpc_addr: text("rpc-addr"),
+        snapshot_path: text("snapshot"),
+        rejoin_after_leave: parsed.is_on("rejoin"),
         disable_compression: parsed.is_on("disable-compression"),
         ..Settings::default()
     })
@@ -141,6 +145,8 @@ mod tests {
             "-encrypt=key",
             "--wire",
             "serf",
+            "-snapshot=s",
+            "-rejoin",
         ]);
         let expected = Settings {
             node_name: "n".into(),
@@ -154,6 +160,8 @@ mod tests {
             protocol: 4,
             encrypt_key: "key".into(),
             wire: "serf".into(),
+            snapshot_path: "s".into(),
+            rejoin_after_leave: true,
             ..Settings::default()
         };
         assert_eq!(settings, Ok(expected));

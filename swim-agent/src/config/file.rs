@@ -47,7 +47,7 @@ const KEYS: &[(&str, Key)] = &[
     ("query_size_limit",          Key::Unsupported),
     ("reconnect_interval",        Key::Unsupported),
     ("reconnect_timeout",         Key::Duration(|s| &mut s.reconnect_timeout)),
-    ("rejoin_after_leave",        Key::Unsupported),
+    ("rejoin_after_leave",        Key::Flag(|s| &mut s.rejoin_after_leave)),
     ("replay_on_join",            Key::Flag(|s| &mut s.replay_on_join)),
     ("retry_interval",            Key::Duration(|s| &mut s.retry_interval)),
     ("retry_join",                Key::Texts(|s| &mut s.retry_join)),
@@ -56,7 +56,7 @@ const KEYS: &[(&str, Key)] = &[
     ("rpc_addr",                  Key::Text(|s| &mut s.rpc_addr)),
     ("rpc_auth",                  Key::Text(|s| &mut s.rpc_auth)),
     ("skip_leave_on_interrupt",   Key::Flag(|s| &mut s.skip_leave_on_interrupt)),
-    ("snapshot_path",             Key::Unsupported),
+    ("snapshot_path",             Key::Text(|s| &mut s.snapshot_path)),
     ("start_join",                Key::Texts(|s| &mut s.start_join)),
     ("statsd_addr",               Key::Unsupported),
     ("statsite_addr",             Key::Unsupported),
@@ -218,7 +218,7 @@ mod tests {
             "retry_interval": "1m", "retry_max_attempts": 3, "log_level": "debug", "profile": "wan", "wire": "serf",
             "protocol": 4, "rpc_addr": "d", "rpc_auth": "e", "enable_compression": false, "broadcast_timeout": "2s",
             "leave_on_terminate": true, "skip_leave_on_interrupt": true, "reconnect_timeout": "1h",
-            "tombstone_timeout": "2h"
+            "tombstone_timeout": "2h", "snapshot_path": "f", "rejoin_after_leave": true
         }"#;
         let expected = Settings {
             node_name: "n".into(),
@@ -245,6 +245,8 @@ mod tests {
             skip_leave_on_interrupt: true,
             reconnect_timeout: Some(Duration::from_secs(3600)),
             tombstone_timeout: Some(Duration::from_secs(7200)),
+            snapshot_path: "f".into(),
+            rejoin_after_leave: true,
         };
         assert_eq!(decode(text), Ok(expected));
         assert_eq!(decode(b"{}"), Ok(Settings::default()));
@@ -262,8 +264,8 @@ mod tests {
                 * 'tags[a]' expected type 'string', got unconvertible type 'float64', value: '1'"),
             (r#"{"protocol": 1.5}"#, "1 error(s) decoding:\n\n\
                 * 'protocol' expected type 'int', got unconvertible type 'float64', value: '1.5'"),
-            (r#"{"snapshot_path": "x"}"#, "1 error(s) decoding:\n\n\
-                * 'snapshot_path' is a key of Serf's that this agent does not support yet"),
+            (r#"{"keyring_file": "x"}"#, "1 error(s) decoding:\n\n\
+                * 'keyring_file' is a key of Serf's that this agent does not support yet"),
             (r#"{"retry_interval": "5x"}"#, r#"time: unknown unit "x" in duration "5x""#),
             (r#"{"node_name": "#, "unexpected EOF"),
             ("[1]", "expected an object, got []interface {}"),

@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) skip_leave_on_interrupt: bool,
     pub(crate) reconnect_timeout: Option<Duration>,
     pub(crate) tombstone_timeout: Option<Duration>,
+    pub(crate) snapshot_path: String,
+    pub(crate) rejoin_after_leave: bool,
 }
 
 impl Settings {
@@ -85,6 +87,8 @@ impl Settings {
             skip_leave_on_interrupt,
             reconnect_timeout,
             tombstone_timeout,
+            snapshot_path,
+            rejoin_after_leave,
         } = later;
         for (mine, theirs) in [
             (&mut self.node_name, node_name),
@@ -98,6 +102,7 @@ impl Settings {
             (&mut self.wire, wire),
             (&mut self.rpc_addr, rpc_addr),
             (&mut self.rpc_auth, rpc_auth),
+            (&mut self.snapshot_path, snapshot_path),
         ] {
             if !theirs.is_empty() {
                 *mine = theirs;
@@ -120,6 +125,7 @@ impl Settings {
         self.disable_compression |= disable_compression;
         self.leave_on_terminate |= leave_on_terminate;
         self.skip_leave_on_interrupt |= skip_leave_on_interrupt;
+        self.rejoin_after_leave |= rejoin_after_leave;
         self.tags.extend(tags);
         self.start_join.extend(start_join);
         self.retry_join.extend(retry_join);

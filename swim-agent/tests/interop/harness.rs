@@ -93,6 +93,17 @@ impl Agent {
         self.await_rpc();
     }
 
+    /// The same as the other program: its name, its address and its files, as when one is replaced by the other.
+    pub(crate) fn restart_as(&mut self, kind: Kind) {
+        self.kind = kind;
+        self.restart();
+    }
+
+    /// The text of one of its files, by a path that is relative to where it runs.
+    pub(crate) fn file(&self, path: &str) -> String {
+        fs::read_to_string(self.dir.join(path)).unwrap_or_else(|error| panic!("{path} of {}: {error}", self.name))
+    }
+
     fn await_rpc(&mut self) {
         wait_until(&format!("{} answers on {}", self.name, self.rpc), secs(20), || {
             if let Some(status) = self.child.try_wait().expect("the child is ours") {

@@ -20,3 +20,4 @@ mod harness;
 mod join;
 mod leave;
 mod messages;
+mod snapshot;

@@ -1,14 +1,17 @@
 //! What the application has asked for and waits to hear of.
 
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use crate::ids::CommandId;
+use crate::ids::{CommandId, Name};
+use crate::log::log;
 use crate::node::Core;
 use crate::node::input::{CommandError, ExchangeError, Reply};
 use crate::serf::config::Life;
 use crate::serf::internal_query::KeyCommand;
 use crate::serf::query::{Answer, Query, QueryError};
+use crate::serf::snapshot::{Record, Restored};
 use crate::serf::tags::Tags;
 use crate::swim::probe::PingOutcome;
 use crate::time::Instant;
@@ -23,6 +26,7 @@ pub(super) struct Commands {
     /// Changes of tags whose broadcast has not been sent yet, in order.
     updates: VecDeque<CommandId>,
     leaves: VecDeque<CommandId>,
+    rejoin: Option<Rejoin>,
 }
 
 #[derive(Debug)]
@@ -32,6 +36,16 @@ struct Join {
     waiting: VecDeque<SocketAddr>,
     running: usize,
     reached: usize,
+}
+
+/// The way back into the cluster of an earlier run.
+#[derive(Debug)]
+struct Rejoin {
+    /// Of the exchange under way; nobody waits for replies.
+    id: CommandId,
+    asked: Option<(Name, SocketAddr)>,
+    /// The next one last.
+    waiting: Vec<(Name, SocketAddr)>,
 }
 
 impl Commands {
@@ -117,6 +131,10 @@ impl Core {
         seed: SocketAddr,
         result: Result<(), ExchangeError>,
     ) {
+        if self.commands.rejoin.as_ref().is_some_and(|rejoin| rejoin.id == id) {
+            self.rejoin_asked(now, result);
+            return;
+        }
         let Some(join) = self.commands.joins.get_mut(&id) else { return };
         join.running -= 1;
         join.reached += usize::from(result.is_ok());
@@ -160,6 +178,60 @@ impl Core {
         let (mut cx, swim, serf) = self.parts(now);
         serf.broadcast_join(&mut cx, swim);
         self.commands.done(id, Ok(()));
+    }
+
+    pub(super) fn restore(&mut self, now: Instant, records: &[Record<'_>]) {
+        let rejoin_after_leave = self.serf.config().rejoin_after_leave;
+        let mut restored = Restored::default();
+        for record in records {
+            restored.apply(record, rejoin_after_leave);
+        }
+        restored.alive.remove(self.roster.slot(self.swim.local()).name.as_bytes());
+        if rejoin_after_leave && records.contains(&Record::Leave) {
+            log!(INFO, "snapshot_leave_ignored", members = restored.alive.len());
+        }
+        let mut waiting: Vec<_> = restored.alive.iter().map(|(name, address)| (name.clone(), *address)).collect();
+        self.serf.restore(&mut self.stats, restored);
+        if waiting.is_empty() {
+            return;
+        }
+        for index in (1..waiting.len()).rev() {
+            waiting.swap(index, self.targets.below(index + 1));
+        }
+        let id = self.commands.start();
+        self.commands.rejoin = Some(Rejoin { id, asked: None, waiting });
+        self.continue_rejoin(now);
+    }
+
+    /// An address of the snapshot has been dealt with. No intent to join follows, as in Serf.
+    fn rejoin_asked(&mut self, now: Instant, result: Result<(), ExchangeError>) {
+        let Some(rejoin) = &mut self.commands.rejoin else { return };
+        let asked = rejoin.asked.take();
+        if result.is_err() {
+            self.continue_rejoin(now);
+            return;
+        }
+        self.commands.rejoin = None;
+        if let Some((member, address)) = asked {
+            log!(INFO, "rejoined", member = member, address = address);
+        }
+    }
+
+    fn continue_rejoin(&mut self, now: Instant) {
+        let staying = self.serf.life() == Life::Alive;
+        let Some(rejoin) = &mut self.commands.rejoin else { return };
+        let id = rejoin.id;
+        match rejoin.waiting.pop().filter(|_| staying) {
+            Some((member, address)) => {
+                log!(INFO, "rejoin_started", member = member, address = address);
+                rejoin.asked = Some((member, address));
+                self.start_join_exchange(now, id, address);
+            }
+            None => {
+                self.commands.rejoin = None;
+                log!(WARN, "rejoin_failed", leaving = !staying);
+            }
+        }
     }
 
     pub(super) fn leave(&mut self, now: Instant) -> CommandId {

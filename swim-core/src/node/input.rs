@@ -10,6 +10,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Name, QueryId, StreamId};
+use crate::serf::snapshot::Record;
 use crate::serf::tags::Tags;
 use crate::serf::user_event::UserEvent;
 use crate::swim::push_pull::MergeError;
@@ -125,6 +126,12 @@ pub enum Input<'a> {
     ListKeys,
     /// [`Node::poll_transmit`](crate::Node::poll_transmit): it draws nonces and counts transmissions.
     PollTransmit,
+    /// [`Node::restore`](crate::Node::restore)
+    Restore {
+        /// What the snapshot says.
+        #[serde(borrow)]
+        records: Vec<Record<'a>>,
+    },
 }
 
 /// A key as an input names it: the key itself is in no trace.

@@ -41,6 +41,7 @@ use crate::serf::event::Event;
 use crate::serf::internal_query::{KeyBytes, KeyCommand, KeyOperation};
 use crate::serf::member::Member;
 use crate::serf::query::{Query, QueryError, RespondError};
+use crate::serf::snapshot::{Record, Step};
 use crate::serf::tags::{Tags, TagsTooLarge};
 use crate::serf::user_event::{EventTooLarge, UserEvent};
 use crate::stats::Stats;
@@ -58,8 +59,8 @@ use crate::wire::message::{Message, Ping};
 /// One member of a cluster, as a pure state machine.
 ///
 /// Every method takes the time from its caller; it must never go back. After any call, the outputs may have grown: drain
-/// [`poll_transmit`](Self::poll_transmit), [`poll_stream`](Self::poll_stream), [`poll_reply`](Self::poll_reply) and
-/// [`poll_event`](Self::poll_event), then wait until [`poll_timeout`](Self::poll_timeout). Only `poll_event` may wait for
+/// [`poll_transmit`](Self::poll_transmit), [`poll_stream`](Self::poll_stream), [`poll_reply`](Self::poll_reply),
+/// [`poll_event`](Self::poll_event) and [`poll_record`](Self::poll_record), then wait until [`poll_timeout`](Self::poll_timeout). Only `poll_event` may wait for
 /// a slow application; past its bound, events are dropped and counted.
 ///
 /// The same configuration, the same seed and the same calls at the same times give the same outputs, byte for byte.
@@ -180,6 +181,13 @@ impl Node {
         Ok(Self { config, envelope, core })
     }
 
+    /// Takes in the snapshot of an earlier run, and tries its members one after the other, in random order, until one
+    /// has answered: a join that nobody waits for. Call it before anything else, once; without records nothing happens.
+    pub fn restore(&mut self, now: Instant, records: &[Record<'_>]) {
+        self.core.restore(now, records);
+        self.core.settle(now);
+    }
+
     /// A datagram has arrived. It is decrypted in place.
     ///
     /// # Errors
@@ -236,6 +244,7 @@ impl Node {
                 Timer::Reconnect => serf.on_reconnect(cx, swim),
                 Timer::FlushMembers => serf.flush_members(cx),
                 Timer::FlushUserEvents => serf.flush_user_events(cx),
+                Timer::Snapshot => serf.follow_clock(cx),
                 Timer::ProbeTick => swim.on_probe_tick(cx),
                 Timer::PushPullTick => swim.on_push_pull_tick(cx),
                 Timer::GossipTick => swim.on_gossip_tick(cx, serf.has_broadcasts()),
@@ -473,6 +482,7 @@ impl Node {
             Input::ListKeys => {
                 let _not_asked = self.list_keys(now);
             }
+            Input::Restore { records } => self.restore(now, &records),
             Input::PollTransmit => return self.poll_transmit(now, buf),
         }
         None
@@ -506,6 +516,16 @@ impl Node {
     /// The next thing the application may want to know.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.core.serf.poll_event()
+    }
+
+    /// What is to be done with the snapshot file next. Nothing ever, unless `serf.snapshot` is set.
+    pub fn poll_record(&mut self) -> Option<Step> {
+        self.core.serf.poll_record()
+    }
+
+    /// All that the snapshot file must hold now, to write it anew.
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.core.serf.snapshot_records(&self.core.roster)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next, if nothing else happens before.
@@ -687,6 +707,7 @@ impl Core {
             } else if let Some((id, answer)) = serf.poll_answer() {
                 self.commands.answered(id, answer);
             } else if !serf.resolve_conflict(cx, swim) {
+                serf.follow_clock(cx);
                 return;
             }
         }

@@ -871,3 +871,124 @@ fn names_are_lost_and_kept() {
         }
     }
 }
+
+/// What a snapshot file would hold by now: the lines of what the node has said since the last look.
+fn lines(net: &mut Net, n: u8) -> Vec<alloc::string::String> {
+    let node = net.node(n);
+    let mut out = Vec::new();
+    while let Some(Step::Append(record)) = node.poll_record() {
+        record.write_line(&mut out);
+    }
+    core::str::from_utf8(&out).unwrap().lines().map(Into::into).collect()
+}
+
+/// Three nodes, of which the first keeps a snapshot.
+fn with_snapshot(rejoin_after_leave: bool) -> Net {
+    let mut configs: Vec<Config> = (1..=3).map(|n| config(n, wire::Config::native())).collect();
+    configs[0].serf.snapshot = true;
+    configs[0].serf.rejoin_after_leave = rejoin_after_leave;
+    Net::new(configs)
+}
+
+/// The first node ends without a word and begins again with what it had written down.
+fn restart(net: &mut Net, records: &[Record<'_>]) {
+    let (now, config) = (net.now, net.node(1).node().config().clone());
+    let mut node = TestNode::new(config, [77; 32], now, Vec::new()).unwrap();
+    node.restore(now, records);
+    net.nodes.insert(address(1), node);
+    net.streams.clear();
+    net.settle();
+}
+
+#[test]
+fn records_follow_what_happens() {
+    let mut net = with_snapshot(false);
+    assert_eq!(lines(&mut net, 1), ["alive: n1 127.0.0.1:7946"]);
+    net.join(1, 2);
+    net.join(3, 1);
+    net.run(Duration::from_secs(2));
+    let found = lines(&mut net, 1);
+    let alive: Vec<_> = found.iter().filter(|line| line.starts_with("alive")).collect();
+    assert_eq!(alive, ["alive: n2 127.0.0.2:7946", "alive: n3 127.0.0.3:7946"]);
+    let clocks: Vec<u64> =
+        found.iter().filter_map(|line| line.strip_prefix("clock: ")).map(|time| time.parse().unwrap()).collect();
+    assert!(clocks.is_sorted_by(|a, b| a < b), "{found:?}");
+    let time = net.node(1).node().summary().member_time.0;
+    assert_eq!(clocks.last(), Some(&(time - 1)), "it follows without member events, too: {found:?}");
+
+    let now = net.now;
+    net.node(3).leave(now);
+    net.run(Duration::from_secs(5));
+    assert!(lines(&mut net, 1).contains(&"not-alive: n3".into()));
+    net.nodes.remove(&address(2));
+    net.run(Duration::from_secs(40));
+    assert_eq!(lines(&mut net, 1)[0], "not-alive: n2");
+
+    let now = net.now;
+    net.node(1).leave(now);
+    net.run(Duration::from_secs(5));
+    let found = lines(&mut net, 1);
+    assert_eq!(found[0], "leave");
+    assert!(found[1..].iter().all(|line| line.starts_with("clock: ")), "{found:?}");
+    assert!(lines(&mut net, 3).is_empty(), "who keeps none says nothing");
+}
+
+#[test]
+fn a_restored_node_is_back_without_a_seed() {
+    for (leave, rejoin_after_leave, back) in [(false, false, true), (true, false, false), (true, true, true)] {
+        let mut net = with_snapshot(rejoin_after_leave);
+        net.join(1, 2);
+        net.join(3, 1);
+        net.run(Duration::from_secs(2));
+        if leave {
+            let now = net.now;
+            net.node(1).leave(now);
+            net.run(Duration::from_secs(5));
+        }
+        let records: Vec<Record<'static>> = net.node(1).node().records().map(Record::into_owned).collect();
+        let time = net.node(1).node().summary().member_time;
+        // One of those remembered is gone: the other one is tried.
+        net.nodes.remove(&address(3));
+        restart(&mut net, &records);
+        let started = net.node(1).node().stats().push_pulls_started;
+        net.run(Duration::from_secs(2));
+        let found = net.status(1, 2);
+        assert_eq!(found, back.then_some(Status::Alive), "leave {leave}, rejoin_after_leave {rejoin_after_leave}");
+        if back {
+            assert!((1..=2).contains(&started), "one after the other, until one answers: {started}");
+            assert!(net.node(1).node().summary().member_time >= time, "the clock goes on");
+            assert_eq!(net.status(2, 1), Some(Status::Alive));
+        } else {
+            assert_eq!(started, 0);
+        }
+        assert!(net.node(1).poll_reply().is_none(), "nobody has asked");
+        net.node(1).node().check();
+
+        let trace = core::mem::replace(net.node(1), spare()).into_sink();
+        Replay::new(&trace, Keyring::new(), None).unwrap().run().unwrap();
+    }
+}
+
+/// Every address is tried once, then no more; the members stay in the snapshot.
+#[test]
+fn nobody_of_the_snapshot_is_there() {
+    let mut net = with_snapshot(false);
+    let records: Vec<_> = (1..=9)
+        .map(|n| Record::Alive { name: alloc::format!("n{n}").into_bytes().into(), address: address(n) })
+        .collect();
+    net.nodes.retain(|at, _| *at == address(1));
+    restart(&mut net, &records);
+    net.run(Duration::from_secs(60));
+    assert_eq!(net.node(1).node().stats().push_pulls_started, 8);
+    let alive = net.node(1).node().records().filter(|record| matches!(record, Record::Alive { .. }));
+    assert_eq!(alive.count(), 9);
+    let now = net.now;
+    net.node(1).restore(now, &[]);
+    net.settle();
+    assert_eq!(net.node(1).node().stats().push_pulls_started, 8);
+}
+
+/// To put in the place of a node that is taken.
+fn spare() -> TestNode {
+    TestNode::new(config(99, wire::Config::native()), [99; 32], Instant::ZERO, Vec::new()).unwrap()
+}

@@ -24,6 +24,7 @@ use crate::node::config::{Config, ConfigError};
 use crate::node::input::{Input, KeyRef, Reply, StreamAction, StreamInput, Transmit};
 use crate::serf::event::Event;
 use crate::serf::query::{Query, QueryError, RespondError};
+use crate::serf::snapshot::{self, Record};
 use crate::serf::tags::{Tags, TagsTooLarge};
 use crate::serf::user_event::{EventTooLarge, UserEvent};
 use crate::swim::admission::Admission;
@@ -116,6 +117,14 @@ impl<S: Sink> Traced<S> {
     pub fn into_sink(mut self) -> S {
         self.checkpoint();
         self.sink
+    }
+
+    /// See [`Node::restore`].
+    pub fn restore(&mut self, now: Instant, records: &[Record<'_>]) {
+        if self.sink.is_enabled() {
+            self.record(now, &Input::Restore { records: records.to_vec() });
+        }
+        self.node.restore(now, records);
     }
 
     /// See [`Node::handle_datagram`].
@@ -311,6 +320,11 @@ impl<S: Sink> Traced<S> {
         self.node.poll_event()
     }
 
+    /// See [`Node::poll_record`].
+    pub fn poll_record(&mut self) -> Option<snapshot::Step> {
+        self.node.poll_record()
+    }
+
     /// See [`Node::poll_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.node.poll_timeout()
@@ -455,6 +469,7 @@ impl<'t> Replay<'t> {
         // Nobody listens to these; untaken they would pile up.
         while self.node.poll_reply().is_some() {}
         while self.node.poll_event().is_some() {}
+        while self.node.poll_record().is_some() {}
         Ok(Step::Input(self.now))
     }
 

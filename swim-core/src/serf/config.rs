@@ -60,6 +60,11 @@ pub struct Config {
     pub query_response_size_limit: usize,
     /// Whether the others are asked whose our name is when somebody else claims it.
     pub resolve_name_conflicts: bool,
+    /// Whether records come out for a snapshot file, by which the node finds its cluster again after a restart. They
+    /// must be taken with `poll_record`.
+    pub snapshot: bool,
+    /// Whether a snapshot is followed back into the cluster even after we have left it.
+    pub rejoin_after_leave: bool,
     /// Events waiting for `poll_event`; past it they are dropped and counted.
     pub event_queue_max: usize,
 }
@@ -92,6 +97,8 @@ impl Default for Config {
             query_size_limit: 1024,
             query_response_size_limit: 1024,
             resolve_name_conflicts: true,
+            snapshot: false,
+            rejoin_after_leave: false,
             event_queue_max: 4096,
         }
     }

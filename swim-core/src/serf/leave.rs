@@ -28,6 +28,7 @@ pub(crate) enum Leaving {
 impl Serf {
     /// Begins to leave. Call once, while [`Life::Alive`].
     pub(crate) fn leave(&mut self, cx: &mut Cx<'_>, swim: &mut Swim) {
+        self.snapshot.on_leave(cx.stats);
         self.leaving = Leaving::Intent;
         let ltime = self.clock.increment();
         let name = cx.roster.slot(self.local).name.clone();

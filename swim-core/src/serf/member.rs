@@ -261,7 +261,10 @@ impl Serf {
     }
 
     pub(super) fn tell(&mut self, cx: &mut Cx<'_>, swim: &Swim, kind: MemberEvent, id: MemberId) {
-        let Self { events, records, member_coalescer, .. } = self;
+        let Self { events, records, member_coalescer, snapshot, clock, .. } = self;
+        let slot = cx.roster.slot(id);
+        // Before anything is held back: the file is to know what happened, not when it was told.
+        snapshot.on_member(cx.stats, cx.now, kind, &slot.name, cx.roster.address(id), clock.time());
         let info = |roster: &Roster| Member { id, roster, swim, records }.to_info();
         if member_coalescer.is_on() {
             let member = info(cx.roster);

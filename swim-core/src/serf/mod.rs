@@ -2,10 +2,11 @@
 //!
 //! Start with `member.rs`, the statuses and how membership changes move them, and `intent.rs`, the messages that say what
 //! a member means to do. `lamport.rs` orders these. `leave.rs` is the local node's goodbye, `push_pull.rs` what rides on
-//! full state exchanges, `reap.rs` the forgetting, `reconnect.rs` what is tried before. `user_event.rs` is what
-//! applications say to each other, `tags.rs` what they say of themselves; `event.rs` is what they are told, and
-//! `coalesce.rs` holds it back if they want that. `query.rs` asks and answers, `filter.rs` says whom a query is for,
-//! `internal_query.rs` is what nodes ask each other. `coordinate.rs` estimates round trips between any two members.
+//! full state exchanges, `reap.rs` the forgetting, `reconnect.rs` what is tried before, `snapshot.rs` what outlives a
+//! restart. `user_event.rs` is what applications say to each other, `tags.rs` what they say of themselves; `event.rs` is
+//! what they are told, and `coalesce.rs` holds it back if they want that. `query.rs` asks and answers, `filter.rs` says
+//! whom a query is for, `internal_query.rs` is what nodes ask each other. `coordinate.rs` estimates round trips between
+//! any two members.
 
 mod coalesce;
 pub mod config;
@@ -21,6 +22,7 @@ mod push_pull;
 pub mod query;
 mod reap;
 mod reconnect;
+pub mod snapshot;
 pub mod tags;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,7 @@ use alloc::vec::Vec;
 use crate::cx::Cx;
 use crate::ids::{CommandId, LamportTime, MemberId};
 use crate::rng::{Rng, Stream};
+use crate::roster::Roster;
 use crate::serf::coalesce::{MemberCoalescer, UserCoalescer};
 use crate::serf::config::Config;
 use crate::serf::coordinate::Coordinates;
@@ -40,11 +43,13 @@ use crate::serf::lamport::LamportClock;
 use crate::serf::leave::Leaving;
 use crate::serf::member::Records;
 use crate::serf::query::Queries;
+use crate::serf::snapshot::{Record, Restored, SnapshotLog, Step};
 use crate::serf::tags::Tags;
 use crate::serf::user_event::UserEvents;
 use crate::stats::Stats;
 use crate::swim::broadcast::{BroadcastQueue, Notify, retransmit_limit};
 use crate::swim::{Change, Swim};
+use crate::timers::Timer;
 use crate::wire::codec::{Codec, MessageError};
 use crate::wire::serf::SerfMessage;
 
@@ -72,6 +77,7 @@ pub(crate) struct Serf {
     coordinate_rng: Rng,
     /// Longest message that fits into a packet.
     message_len_max: usize,
+    snapshot: SnapshotLog,
 }
 
 impl Serf {
@@ -105,6 +111,7 @@ impl Serf {
             coordinates: config.coordinates.then(|| Coordinates::new(swim.local(), hashing.next_u64())),
             coordinate_rng: Rng::new(seed, Stream::Coordinates),
             message_len_max: usize::MAX,
+            snapshot: SnapshotLog::new(config.snapshot),
             config,
         };
         serf.arm_reaper(cx);
@@ -209,6 +216,39 @@ impl Serf {
     /// Reports something that is not Serf's own.
     pub(crate) fn report(&mut self, stats: &mut Stats, event: impl FnOnce() -> Event) {
         self.events.push(stats, event);
+    }
+
+    /// Takes in what an earlier run wrote down. What it had heard by then is not told again.
+    pub(crate) fn restore(&mut self, stats: &mut Stats, restored: Restored) {
+        let times = &restored.clocks;
+        let clocks = [
+            (&mut self.clock, times.member),
+            (&mut self.event_clock, times.event),
+            (&mut self.query_clock, times.query),
+        ];
+        for (clock, time) in clocks {
+            stats.lamport_times_refused += u64::from(!clock.witness(time));
+        }
+        let after = |time: LamportTime| LamportTime(time.0.saturating_add(1));
+        self.user_events.ignore_before(after(times.event));
+        self.queries.min_time = self.queries.min_time.max(after(times.query));
+        self.snapshot.restore(restored);
+    }
+
+    /// Lets the snapshot follow the member clock, now or a little later.
+    pub(crate) fn follow_clock(&mut self, cx: &mut Cx<'_>) {
+        if let Some(at) = self.snapshot.on_clock(cx.stats, cx.now, self.clock.time()) {
+            cx.timers.arm(Timer::Snapshot, at);
+        }
+    }
+
+    pub(crate) fn poll_record(&mut self) -> Option<Step> {
+        self.snapshot.poll()
+    }
+
+    /// All that a snapshot must hold now.
+    pub(crate) fn snapshot_records<'a>(&'a self, roster: &'a Roster) -> impl Iterator<Item = Record<'a>> {
+        self.snapshot.records(roster, &self.records)
     }
 
     /// Takes new tags, which fit, and tells everybody. Whether anybody is there to hear it.

@@ -359,6 +359,7 @@ impl Serf {
             return false;
         }
         cx.stats.queries += 1;
+        self.snapshot.on_query(cx.stats, query.ltime);
         let again = query.may_spread();
         if !self.passes(cx, query.filters.clone()) {
             return again;

@@ -87,6 +87,7 @@ impl Scene {
                 | Timer::ProbeTick
                 | Timer::PushPullTick
                 | Timer::Query(..)
+                | Timer::Snapshot
                 | Timer::PendingQuery(_)
                 | Timer::GossipTick => {}
             }

@@ -285,6 +285,7 @@ impl Serf {
         match self.user_events.remember(&self.config, current, ltime, name, payload) {
             Verdict::New => {
                 cx.stats.user_events += 1;
+                self.snapshot.on_user_event(cx.stats, ltime);
                 self.tell_user(cx, ltime, name, payload, coalesce);
                 true
             }

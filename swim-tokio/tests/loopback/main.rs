@@ -4,4 +4,5 @@
 mod hostile;
 mod life;
 mod members;
+mod snapshot;
 mod support;
