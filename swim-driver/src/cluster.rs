@@ -6,21 +6,25 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use futures_lite::future::or;
-use swim_core::Config;
+use swim_core::ids::{LamportTime, QueryId};
 use swim_core::node::Summary;
 use swim_core::node::input::{CommandError, Reply};
 use swim_core::node::trace::Traced;
 use swim_core::serf::config::Life;
 use swim_core::serf::coordinate::Coordinate;
 use swim_core::serf::member::MemberInfo;
+use swim_core::serf::query::{Query, QueryError, RespondError};
 use swim_core::serf::tags::{Tags, TagsTooLarge};
+use swim_core::serf::user_event::{EventTooLarge, UserEvent};
 use swim_core::stats::Stats;
+use swim_core::{Config, Instant};
 
 use crate::bind::{self, Bound};
 use crate::drive::drive;
 use crate::events::Events;
 use crate::join::{JoinError, JoinErrorKind, Joined, Seeds};
 use crate::options::{Options, StartError};
+use crate::query::Answers;
 use crate::runtime::Runtime;
 use crate::shared::{Clock, CommandFailure, IoStats, Shared, StopGuard, Stopped, TaskGuard};
 use crate::snapshot::{Opened, SnapshotFile};
@@ -252,6 +256,65 @@ impl<R: Runtime> Cluster<R> {
         pong.ok_or(PingError::Command(CommandError::TimedOut))
     }
 
+    /// Tells everybody that something has happened; the event clock's time of it. Each member hears it once, this one
+    /// included, as an event. With `coalesce`, members may drop all but the latest of events of the same name that come
+    /// close together.
+    ///
+    /// # Errors
+    ///
+    /// [`UserEventError::TooLarge`] when name and payload are longer than the configured limit, 512 bytes by default;
+    /// nothing is sent then.
+    pub fn user_event(
+        &self,
+        name: &[u8],
+        payload: Option<&[u8]>,
+        coalesce: bool,
+    ) -> Result<LamportTime, UserEventError> {
+        let time = self.call(|node, now| node.user_event(now, UserEvent { name, payload, coalesce }));
+        time.ok_or(UserEventError::Stopped)?.map_err(UserEventError::TooLarge)
+    }
+
+    /// Asks the members something. The answers come as they arrive, until the query's timeout, by default one that
+    /// grows with the cluster; this member may be among them.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Query`] when the query is too long or too many are running; nothing is sent then.
+    pub fn query(&self, query: Query<'_>) -> Result<Answers<R>, AskError> {
+        match self.shared().stream_command(|node, now| node.query(now, query)) {
+            Ok(id) => Ok(Answers::new(self.shared().clone(), id)),
+            Err(CommandFailure::Refused(error)) => Err(AskError::Query(error)),
+            Err(CommandFailure::Stopped) => Err(AskError::Stopped),
+        }
+    }
+
+    /// Answers a query that came as [`Event::Query`](swim_core::Event::Query). Once, and before its deadline.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError::Respond`] says what was wrong; nothing is sent then, unless only the relays failed.
+    pub fn respond(&self, to: QueryId, payload: &[u8]) -> Result<(), AnswerError> {
+        let sent = self.call(|node, now| node.respond(now, to, payload));
+        sent.ok_or(AnswerError::Stopped)?.map_err(AnswerError::Respond)
+    }
+
+    /// Makes a member that failed count as having left; with `prune`, it is forgotten as well. A member that is there
+    /// will object. Unknown names are no error.
+    ///
+    /// Cancel-safe: it is done when the future is polled first.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaveError::Stopped`] when the cluster was stopped before or meanwhile.
+    pub async fn force_leave(&self, name: &[u8], prune: bool) -> Result<(), LeaveError> {
+        let command = match self.shared().command(|node, now| Ok::<_, Never>(node.force_leave(now, name, prune))) {
+            Ok(command) => command,
+            Err(CommandFailure::Refused(never)) => match never {},
+            Err(CommandFailure::Stopped) => return Err(LeaveError::Stopped),
+        };
+        command.await.map_err(|Stopped| LeaveError::Stopped)?.done.map_err(LeaveError::Command)
+    }
+
     /// Says goodbye, so that the others list this member as left and not as failed; resolves when the news has had
     /// time to spread, some seconds later. If it cannot be sent, the node leaves all the same, after twice the
     /// configured `broadcast_timeout`. Afterwards it still answers until [`shutdown`](Self::shutdown), but there is no
@@ -338,7 +401,14 @@ impl<R: Runtime> Cluster<R> {
         self.shared().advertised
     }
 
-    fn shared(&self) -> &Shared<R> {
+    /// A call that is over at once; `None` when the cluster has stopped.
+    fn call<T>(&self, call: impl FnOnce(&mut Traced<Option<TraceSink>>, Instant) -> T) -> Option<T> {
+        let result = self.shared().with(|guarded, now| (!guarded.stopped).then(|| call(&mut guarded.node, now)));
+        self.shared().called.notify(1);
+        result
+    }
+
+    fn shared(&self) -> &Arc<Shared<R>> {
         &self.handle.shared
     }
 }
@@ -414,6 +484,52 @@ pub enum LeaveError {
     /// The cluster has stopped.
     Stopped,
 }
+
+/// Why a user event was not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UserEventError {
+    /// It is too long.
+    TooLarge(EventTooLarge),
+    /// The cluster has stopped.
+    Stopped,
+}
+
+/// Why a query was not asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AskError {
+    /// What the node says.
+    Query(QueryError),
+    /// The cluster has stopped.
+    Stopped,
+}
+
+/// Why a query was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// What the node says.
+    Respond(RespondError),
+    /// The cluster has stopped.
+    Stopped,
+}
+
+macro_rules! error_display {
+    ($($error:ident::$variant:ident),*) => {$(
+        impl fmt::Display for $error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    Self::$variant(error) => error.fmt(f),
+                    Self::Stopped => f.write_str(STOPPED),
+                }
+            }
+        }
+
+        impl core::error::Error for $error {}
+    )*};
+}
+error_display!(UserEventError::TooLarge, AskError::Query, AnswerError::Respond);
 
 const STOPPED: &str = "the cluster has stopped";
 

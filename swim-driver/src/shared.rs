@@ -5,7 +5,7 @@ use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant as StdInstant;
 
@@ -114,6 +114,46 @@ impl<R: Runtime> Shared<R> {
         Ok(Command { shared: self, id })
     }
 
+    /// Gives the node a command whose replies are wanted one by one.
+    pub(crate) fn stream_command<E>(
+        &self,
+        call: impl FnOnce(&mut Traced<Option<TraceSink>>, Instant) -> Result<CommandId, E>,
+    ) -> Result<CommandId, CommandFailure<E>> {
+        let id = self.with(|guarded, now| {
+            if guarded.stopped {
+                return Err(CommandFailure::Stopped);
+            }
+            let id = call(&mut guarded.node, now).map_err(CommandFailure::Refused)?;
+            guarded.waiters.insert(id, Waiter { streaming: true, ..Waiter::default() });
+            Ok(id)
+        })?;
+        self.called.notify(1);
+        Ok(id)
+    }
+
+    /// The next reply to such a command; `None` when it is over.
+    pub(crate) fn poll_reply(&self, id: CommandId, cx: &Context<'_>) -> Poll<Option<Reply>> {
+        // Dropped after the lock, as in `Command`.
+        let _old;
+        let mut guarded = lock(&self.guarded);
+        let Some(waiter) = guarded.waiters.get_mut(&id) else { return Poll::Ready(None) };
+        if let Some(reply) = waiter.replies.pop_front() {
+            return Poll::Ready(Some(reply));
+        }
+        if waiter.done.is_some() {
+            return Poll::Ready(None);
+        }
+        _old = waiter.waker.replace(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Nobody waits for this command any more.
+    pub(crate) fn forget(&self, id: CommandId) {
+        let waiter = lock(&self.guarded).waiters.remove(&id);
+        // Not under the lock: a waker may be the last thing that holds a task, and the task a handle.
+        drop(waiter);
+    }
+
     /// Runs `task` as part of this cluster: the cluster has ended when it and all others have.
     pub(crate) fn spawn<F: Future<Output = ()> + Send + 'static>(self: &Arc<Self>, task: impl FnOnce(Arc<Self>) -> F) {
         let guard = TaskGuard::new(self.clone());
@@ -181,7 +221,9 @@ impl<R: Runtime> Drop for StopGuard<R> {
 /// Who waits for the replies of one command.
 #[derive(Debug, Default)]
 pub(crate) struct Waiter {
-    replies: Vec<Reply>,
+    replies: VecDeque<Reply>,
+    /// Wants each reply as it comes, not only the last.
+    streaming: bool,
     done: Option<Result<(), CommandError>>,
     waker: Option<Waker>,
 }
@@ -196,8 +238,8 @@ impl Waiter {
                 self.waker.take()
             }
             reply @ (Reply::SeedReached(_) | Reply::SeedFailed(..) | Reply::Pong(_) | _) => {
-                self.replies.push(reply);
-                None
+                self.replies.push_back(reply);
+                if self.streaming { self.waker.take() } else { None }
             }
         }
     }
@@ -238,7 +280,7 @@ impl<R: Runtime> Future for Command<'_, R> {
             return Poll::Ready(Err(Stopped));
         };
         match waiter.done {
-            Some(done) => Poll::Ready(Ok(Outcome { replies: core::mem::take(&mut waiter.replies), done })),
+            Some(done) => Poll::Ready(Ok(Outcome { replies: core::mem::take(&mut waiter.replies).into(), done })),
             None => {
                 _old = waiter.waker.replace(cx.waker().clone());
                 Poll::Pending
@@ -249,9 +291,7 @@ impl<R: Runtime> Future for Command<'_, R> {
 
 impl<R: Runtime> Drop for Command<'_, R> {
     fn drop(&mut self) {
-        let waiter = lock(&self.shared.guarded).waiters.remove(&self.id);
-        // As above, not under the lock.
-        drop(waiter);
+        self.shared.forget(self.id);
     }
 }
 

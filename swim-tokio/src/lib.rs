@@ -51,12 +51,15 @@ use tokio::runtime::Handle;
 
 pub use swim_driver::swim_core;
 pub use swim_driver::{
-    EVENTS_MAX, Events, IoStats, JoinError, JoinErrorKind, Joined, LeaveError, Options, PingError, SeedError,
-    SeedFailure, SetTagsError, StartError,
+    AnswerError, AskError, EVENTS_MAX, Events, IoStats, JoinError, JoinErrorKind, Joined, LeaveError, Options,
+    PingError, QueryAnswer, SeedError, SeedFailure, SetTagsError, StartError, UserEventError,
 };
 
 /// A running member of a cluster, on tokio.
 pub type Cluster = swim_driver::Cluster<Tokio>;
+
+/// The answers to a query, as they come.
+pub type Answers = swim_driver::Answers<Tokio>;
 
 /// The tokio runtime that a cluster was started on.
 #[derive(Clone, Debug)]

@@ -28,7 +28,7 @@ impl Node {
         self.core.serf.life()
     }
 
-    /// Whether [`Event::NameLost`] has come, or was missed.
+    /// Whether [`Event::NameLost`](crate::Event::NameLost) has come, or was missed.
     pub fn has_lost_name(&self) -> bool {
         self.core.serf.has_lost_name()
     }

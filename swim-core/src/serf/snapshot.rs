@@ -1,7 +1,7 @@
 //! The snapshot: what a node writes down to find its cluster again after a restart, and to recognise user events and
 //! queries that it has seen before (serf-layer.md 13; Serf: `serf/snapshot.go`).
 //!
-//! [`Record`] is one line of the file, [`Restored`] what all lines add up to, [`SnapshotLog`] decides which lines a
+//! [`Record`] is one line of the file, [`Restored`] what all lines add up to, `SnapshotLog` decides which lines a
 //! running node adds. Whoever drives the node owns the file.
 //!
 //! ```text

@@ -4,5 +4,6 @@
 mod hostile;
 mod life;
 mod members;
+mod messages;
 mod snapshot;
 mod support;
