@@ -45,16 +45,8 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Queues what one of our own timers wants sent: ticks are skipped while the last one's packets wait.
     pub(crate) fn push(&mut self, outgoing: Outgoing) {
-        match outgoing {
-            Outgoing::Probe { .. } => self.probes += 1,
-            Outgoing::Gossip { .. } => self.gossip += 1,
-            Outgoing::Indirect { .. }
-            | Outgoing::RelayPing { .. }
-            | Outgoing::Ping { .. }
-            | Outgoing::Ack { .. }
-            | Outgoing::RelayedAck { .. }
-            | Outgoing::Nack { .. }
-            | Outgoing::User { .. } => {}
+        if let Some(waiting) = self.waiting(&outgoing) {
+            *waiting += 1;
         }
         self.queue.push_back(outgoing);
     }
@@ -88,16 +80,8 @@ impl Outbox {
 
     pub(crate) fn pop(&mut self) -> Option<Outgoing> {
         let outgoing = self.queue.pop_front()?;
-        match outgoing {
-            Outgoing::Probe { .. } => self.probes -= 1,
-            Outgoing::Gossip { .. } => self.gossip -= 1,
-            Outgoing::Indirect { .. }
-            | Outgoing::RelayPing { .. }
-            | Outgoing::Ping { .. }
-            | Outgoing::Ack { .. }
-            | Outgoing::RelayedAck { .. }
-            | Outgoing::Nack { .. }
-            | Outgoing::User { .. } => {}
+        if let Some(waiting) = self.waiting(&outgoing) {
+            *waiting -= 1;
         }
         Some(outgoing)
     }
@@ -114,6 +98,21 @@ impl Outbox {
     /// Whether packets of an earlier gossip round still wait to be sent.
     pub(crate) fn has_gossip(&self) -> bool {
         self.gossip > 0
+    }
+
+    /// How many of this sort wait, where somebody wants to know.
+    fn waiting(&mut self, outgoing: &Outgoing) -> Option<&mut usize> {
+        match outgoing {
+            Outgoing::Probe { .. } => Some(&mut self.probes),
+            Outgoing::Gossip { .. } => Some(&mut self.gossip),
+            Outgoing::Indirect { .. }
+            | Outgoing::RelayPing { .. }
+            | Outgoing::Ping { .. }
+            | Outgoing::Ack { .. }
+            | Outgoing::RelayedAck { .. }
+            | Outgoing::Nack { .. }
+            | Outgoing::User { .. } => None,
+        }
     }
 }
 
