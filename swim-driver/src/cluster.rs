@@ -23,6 +23,7 @@ use crate::bind::{self, Bound};
 use crate::drive::drive;
 use crate::events::Events;
 use crate::join::{JoinError, JoinErrorKind, Joined, Seeds};
+use crate::keys::Keys;
 use crate::options::{Options, StartError};
 use crate::query::Answers;
 use crate::runtime::Runtime;
@@ -39,6 +40,22 @@ use crate::trace::{self, Trace, TraceSink};
 ///
 /// Dropping a future of any method is safe; what each leaves behind is said there. The views (`members`, `stats` and
 /// so on) go on working after it has stopped, and then show the last state.
+///
+/// ```
+/// use swim_tokio::{Cluster, Options};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+/// let b = Cluster::start(Options::local("b", "127.0.0.1:0".parse()?)).await?;
+/// b.join(&[a.bound_address().to_string()]).await?;
+/// assert_eq!(b.members().len(), 2);
+///
+/// b.leave().await?;
+/// b.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Cluster<R: Runtime> {
     handle: Arc<Handle<R>>,
 }
@@ -51,6 +68,27 @@ impl<R: Runtime> Cluster<R> {
     /// # Errors
     ///
     /// See [`StartError`]. Nothing is left behind then, except an empty trace or snapshot file in some cases.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_tokio::{Cluster, Options, StartError};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut options = Options::lan("web-1", "127.0.0.1:0".parse()?);
+    /// options.config.tags.insert("role", "web");
+    /// let cluster = Cluster::start(options).await?;
+    ///
+    /// // Its port is taken now.
+    /// let error = Cluster::start(Options::lan("web-2", cluster.bound_address())).await.unwrap_err();
+    /// match error {
+    ///     StartError::Bind { address, source, .. } => println!("{address}: {source}"),
+    ///     error => return Err(error.into()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let Options { mut config, bind, advertise, seed, trace, snapshot, rejoin_after_leave } = options;
         let runtime = R::current().map_err(StartError::Runtime)?;
@@ -136,6 +174,34 @@ impl<R: Runtime> Cluster<R> {
     /// # Errors
     ///
     /// When no seed was reached, with the reason for each. The node goes on as before, and the call may be repeated.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// use swim_tokio::{JoinErrorKind, SeedError};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let a = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// # let b = Cluster::start(Options::local("b", "127.0.0.1:0".parse()?)).await?;
+    /// let joined = b.join(&[a.bound_address().to_string()]).await?;
+    /// assert_eq!((joined.reached, joined.failed.len()), (1, 0));
+    ///
+    /// let error = b.join(&["127.0.0.1:1", "10.0.0.1:http"]).await.unwrap_err();
+    /// assert_eq!(error.kind, JoinErrorKind::NoSeed);
+    /// for failure in &error.failed {
+    ///     match &failure.error {
+    ///         SeedError::Exchange(error) => println!("{:?}: {error}", failure.address),
+    ///         SeedError::Syntax(what) => println!("{:?}: {what}", failure.seed),
+    ///         error => println!("{error}"),
+    ///     }
+    /// }
+    /// # assert!(matches!(error.failed[0].error, SeedError::Exchange(_)), "{error}");
+    /// # assert!(matches!(error.failed[1].error, SeedError::Syntax(_)), "{error}");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn join<S: AsRef<str>>(&self, seeds: &[S]) -> Result<Joined, JoinError> {
         self.join_with(seeds, false).await
     }
@@ -146,6 +212,31 @@ impl<R: Runtime> Cluster<R> {
     /// # Errors
     ///
     /// As of [`join`](Self::join).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// use swim_tokio::swim_core::Event;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let a = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// # let b = Cluster::start(Options::local("b", "127.0.0.1:0".parse()?)).await?;
+    /// a.user_event(b"deploy", Some(b"v7"), false)?;
+    /// let mut events = b.events();
+    /// b.join_with(&[a.bound_address().to_string()], true).await?;
+    /// # tokio::time::timeout(std::time::Duration::from_secs(30), async {
+    /// while let Some(event) = events.next().await {
+    ///     if let Event::User { name, .. } = event {
+    ///         assert_eq!(*name, *b"deploy");
+    ///         break;
+    ///     }
+    /// }
+    /// # }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn join_with<S: AsRef<str>>(&self, seeds: &[S], replay: bool) -> Result<Joined, JoinError> {
         let shared = self.shared();
         if seeds.is_empty() {
@@ -183,26 +274,102 @@ impl<R: Runtime> Cluster<R> {
     ///
     /// It copies them all while the node waits; with thousands of members, follow [`events`](Self::events) instead of
     /// calling it often.
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// for member in cluster.members() {
+    ///     println!("{} at {} is {}", member.name, member.address, member.status);
+    /// }
+    /// # assert_eq!(cluster.members().len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn members(&self) -> Vec<MemberInfo> {
         self.shared().with(|guarded, _| guarded.node.node().members().map(|member| member.to_info()).collect())
     }
 
     /// The member of this name.
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// use swim_tokio::swim_core::serf::member::Status;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// assert_eq!(cluster.member(b"a").map(|member| member.status), Some(Status::Alive));
+    /// assert_eq!(cluster.member(b"b"), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn member(&self, name: &[u8]) -> Option<MemberInfo> {
         self.shared().with(|guarded, _| guarded.node.node().member(name).map(|member| member.to_info()))
     }
 
     /// This member.
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// let local = cluster.local();
+    /// assert_eq!((local.name.as_str(), local.address), (Some("a"), cluster.advertised_address()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn local(&self) -> MemberInfo {
         self.shared().with(|guarded, _| guarded.node.node().local().to_info())
     }
 
     /// This member's tags.
+    ///
+    /// ```
+    /// use swim_tokio::{Cluster, Options};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut options = Options::local("a", "127.0.0.1:0".parse()?);
+    /// options.config.tags.insert("role", "web");
+    /// let cluster = Cluster::start(options).await?;
+    /// assert_eq!(cluster.tags().get("role"), Some("web"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tags(&self) -> Tags {
         self.shared().with(|guarded, _| guarded.node.node().tags().clone())
     }
 
     /// What happens from now on. May be called many times; each has a queue of its own.
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// use swim_tokio::swim_core::Event;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// let mut events = cluster.events();
+    /// let told = cluster.user_event(b"deploy", None, false)?;
+    /// # tokio::time::timeout(std::time::Duration::from_secs(30), async {
+    /// while let Some(event) = events.next().await {
+    ///     match event {
+    ///         Event::Member { kind, member } => println!("{}: {}", kind.as_str(), member.name),
+    ///         Event::User { ltime, name, .. } if ltime == told => {
+    ///             assert_eq!(*name, *b"deploy");
+    ///             break;
+    ///         }
+    ///         Event::Missed { count } => println!("{count} missed, now {:?}", cluster.members()),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn events(&self) -> Events {
         // Under the lock, so that none is added after `stop` has closed them all.
         self.shared().with(|guarded, _| {
@@ -222,6 +389,27 @@ impl<R: Runtime> Cluster<R> {
     ///
     /// [`SetTagsError::TooLarge`] and nothing is changed; [`CommandError::TimedOut`] when the tags are changed but the
     /// news may not have spread; [`CommandError::NotAlive`] after [`leave`](Self::leave).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// use swim_tokio::SetTagsError;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// cluster.set_tags([("role", "web"), ("zone", "a")].into_iter().collect()).await?;
+    /// assert_eq!(cluster.tags().get("zone"), Some("a"));
+    ///
+    /// let long = [("role", "x".repeat(600))].into_iter().collect();
+    /// match cluster.set_tags(long).await {
+    ///     Err(SetTagsError::TooLarge(error)) => println!("{error}"),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn set_tags(&self, tags: Tags) -> Result<(), SetTagsError> {
         let command = match self.shared().command(|node, now| node.set_tags(now, &tags)) {
             Ok(command) => command,
@@ -240,6 +428,27 @@ impl<R: Runtime> Cluster<R> {
     ///
     /// [`CommandError::NoMember`] when nobody has this name, [`CommandError::TimedOut`] when there was no answer
     /// within the probe timeout.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// use swim_tokio::PingError;
+    /// use swim_tokio::swim_core::node::input::CommandError;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let a = Cluster::start(Options::wan("a", "127.0.0.1:0".parse()?)).await?;
+    /// # let b = Cluster::start(Options::wan("b", "127.0.0.1:0".parse()?)).await?;
+    /// b.join(&[a.bound_address().to_string()]).await?;
+    /// println!("a is {:?} away", b.ping(b"a").await?);
+    /// match b.ping(b"nobody").await {
+    ///     Err(PingError::Command(CommandError::NoMember)) => {}
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn ping(&self, name: &[u8]) -> Result<Duration, PingError> {
         let command = self.shared().command(|node, now| Ok::<_, Never>(node.ping(now, name)));
         let command = match command {
@@ -264,6 +473,27 @@ impl<R: Runtime> Cluster<R> {
     ///
     /// [`UserEventError::TooLarge`] when name and payload are longer than the configured limit, 512 bytes by default;
     /// nothing is sent then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// use swim_tokio::UserEventError;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// let first = cluster.user_event(b"deploy", Some(b"v7"), false)?;
+    /// let second = cluster.user_event(b"reload", None, true)?;
+    /// assert!(first < second);
+    ///
+    /// match cluster.user_event(b"deploy", Some(&[0; 1000]), false) {
+    ///     Err(UserEventError::TooLarge(error)) => println!("{error}"),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn user_event(
         &self,
         name: &[u8],
@@ -280,6 +510,36 @@ impl<R: Runtime> Cluster<R> {
     /// # Errors
     ///
     /// [`AskError::Query`] when the query is too long or too many are running; nothing is sent then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// use core::time::Duration;
+    /// use swim_tokio::AskError;
+    /// use swim_tokio::swim_core::serf::query::Query;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// let query = Query {
+    ///     name: b"load",
+    ///     filter_tags: &[("role", "^web$")],
+    ///     timeout: Some(Duration::from_millis(100)),
+    ///     ..Query::default()
+    /// };
+    /// let mut answers = cluster.query(query)?;
+    /// while let Some(answer) = answers.next().await {
+    ///     println!("{answer:?}");
+    /// }
+    ///
+    /// match cluster.query(Query { payload: Some(&[0; 2000]), ..query }) {
+    ///     Err(AskError::Query(error)) => println!("{error}"),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn query(&self, query: Query<'_>) -> Result<Answers<R>, AskError> {
         match self.shared().stream_command(|node, now| node.query(now, query)) {
             Ok(id) => Ok(Answers::new(self.shared().clone(), id)),
@@ -293,6 +553,37 @@ impl<R: Runtime> Cluster<R> {
     /// # Errors
     ///
     /// [`AnswerError::Respond`] says what was wrong; nothing is sent then, unless only the relays failed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_tokio::swim_core::serf::query::Query;
+    /// # use swim_tokio::{Cluster, Options};
+    /// use swim_tokio::AnswerError;
+    /// use swim_tokio::swim_core::Event;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// let mut events = cluster.events();
+    /// # let answers = cluster.query(Query { name: b"load", ..Query::default() })?;
+    /// # tokio::time::timeout(std::time::Duration::from_secs(30), async {
+    /// while let Some(event) = events.next().await {
+    ///     match event {
+    ///         Event::Query { id, name, .. } if name.as_bytes() == b"load" => {
+    ///             cluster.respond(id, b"0.7")?;
+    ///             // One answer is all that there may be.
+    ///             assert!(matches!(cluster.respond(id, b"0.8"), Err(AnswerError::Respond(_))));
+    /// #           break;
+    ///         }
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok::<_, AnswerError>(())
+    /// # }).await??;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn respond(&self, to: QueryId, payload: &[u8]) -> Result<(), AnswerError> {
         let sent = self.call(|node, now| node.respond(now, to, payload));
         sent.ok_or(AnswerError::Stopped)?.map_err(AnswerError::Respond)
@@ -306,6 +597,19 @@ impl<R: Runtime> Cluster<R> {
     /// # Errors
     ///
     /// [`LeaveError::Stopped`] when the cluster was stopped before or meanwhile.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// cluster.force_leave(b"web-9", true).await?;
+    /// assert_eq!(cluster.member(b"web-9"), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn force_leave(&self, name: &[u8], prune: bool) -> Result<(), LeaveError> {
         let command = match self.shared().command(|node, now| Ok::<_, Never>(node.force_leave(now, name, prune))) {
             Ok(command) => command,
@@ -313,6 +617,11 @@ impl<R: Runtime> Cluster<R> {
             Err(CommandFailure::Stopped) => return Err(LeaveError::Stopped),
         };
         command.await.map_err(|Stopped| LeaveError::Stopped)?.done.map_err(LeaveError::Command)
+    }
+
+    /// The encryption keys of the cluster: to change them at all members, or to list them. See [`Keys`], with an example.
+    pub fn keys(&self) -> Keys<'_, R> {
+        Keys::new(self.shared())
     }
 
     /// Says goodbye, so that the others list this member as left and not as failed; resolves when the news has had
@@ -325,6 +634,27 @@ impl<R: Runtime> Cluster<R> {
     /// # Errors
     ///
     /// [`LeaveError::Stopped`] when the cluster was stopped before or meanwhile.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// use swim_tokio::LeaveError;
+    /// use swim_tokio::swim_core::serf::config::Life;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// match cluster.leave().await {
+    ///     Ok(()) => assert_eq!(cluster.life(), Life::Left),
+    ///     Err(LeaveError::Stopped) => println!("somebody was faster"),
+    ///     Err(error) => println!("{error}"),
+    /// }
+    /// cluster.shutdown().await;
+    /// # assert_eq!(cluster.leave().await, Err(LeaveError::Stopped));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn leave(&self) -> Result<(), LeaveError> {
         let command = match self.shared().command(|node, now| Ok::<_, Never>(node.leave(now))) {
             Ok(command) => command,
@@ -343,6 +673,18 @@ impl<R: Runtime> Cluster<R> {
     /// and the snapshot are written. Commands that wait end with an error, [`Events`] after those already there.
     ///
     /// Cancel-safe: it stops anyway, as soon as the future has been polled.
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// let address = cluster.bound_address();
+    /// cluster.shutdown().await;
+    /// let again = Cluster::start(Options::local("a", address)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown(&self) {
         self.shared().stop();
         self.stopped().await;
@@ -350,53 +692,171 @@ impl<R: Runtime> Cluster<R> {
 
     /// Resolves when everything has stopped, for whatever reason: [`shutdown`](Self::shutdown), the end of the runtime,
     /// or a defect in the node. Waiting for it keeps this handle, and so the cluster. Cancel-safe.
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// let watched = cluster.clone();
+    /// let watch = tokio::spawn(async move { watched.stopped().await });
+    /// cluster.shutdown().await;
+    /// watch.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn stopped(&self) {
         self.shared().ended.wait().await;
     }
 
     /// What the node has counted since the start.
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// let stats = cluster.stats();
+    /// println!("{} sent, {} malformed", stats.datagrams_sent, stats.datagrams_malformed);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stats(&self) -> Stats {
         self.shared().with(|guarded, _| guarded.node.node().stats().clone())
     }
 
     /// Troubles with sockets since the start.
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// use swim_tokio::IoStats;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// assert_eq!(cluster.io_stats(), IoStats::default(), "no troubles yet");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn io_stats(&self) -> IoStats {
         self.shared().io.read()
     }
 
     /// How much of everything there is now.
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// let summary = cluster.summary();
+    /// assert_eq!((summary.members, summary.failed, summary.sealed), (1, 0, false));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn summary(&self) -> Summary {
         self.shared().with(|guarded, _| guarded.node.node().summary())
     }
 
     /// Where a member is in the space of round trips: this one, or one that this one has probed. `None` also when
     /// coordinates are off.
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// assert!(cluster.coordinate(b"a").is_some());
+    /// assert!(cluster.coordinate(b"nobody").is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn coordinate(&self, name: &[u8]) -> Option<Coordinate> {
         self.shared().with(|guarded, _| guarded.node.node().coordinate(name))
     }
 
     /// The estimated round trip between two members, either of which may be this one; from coordinates, without asking
     /// anybody. `None` when one of them has not been probed yet, or coordinates are off.
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// match cluster.rtt(b"a", b"b") {
+    ///     Some(rtt) => println!("about {rtt:?}"),
+    ///     None => println!("not known yet"),
+    /// }
+    /// # assert_eq!(cluster.rtt(b"a", b"b"), None);
+    /// # assert!(cluster.rtt(b"a", b"a").is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn rtt(&self, a: &[u8], b: &[u8]) -> Option<Duration> {
         self.shared().with(|guarded, _| guarded.node.node().rtt(a, b))
     }
 
     /// Whether this member is alive, leaving, or has left.
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// use swim_tokio::swim_core::serf::config::Life;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// assert_eq!(cluster.life(), Life::Alive);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn life(&self) -> Life {
         self.shared().with(|guarded, _| guarded.node.node().life())
     }
 
     /// The configuration it was started with, with the address it advertises.
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// assert_eq!(cluster.config().advertise, cluster.bound_address());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn config(&self) -> Config {
         self.shared().with(|guarded, _| guarded.node.node().config().clone())
     }
 
     /// Where it listens, with the real port.
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// assert_ne!(cluster.bound_address().port(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn bound_address(&self) -> SocketAddr {
         self.shared().bound
     }
 
     /// Where the others reach it.
+    ///
+    /// ```
+    /// use swim_tokio::{Cluster, Options};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut options = Options::local("a", "127.0.0.1:0".parse()?);
+    /// options.advertise = Some("192.0.2.7:7946".parse()?); // as the others see it, say, through a router
+    /// let cluster = Cluster::start(options).await?;
+    /// assert_eq!(cluster.advertised_address(), "192.0.2.7:7946".parse()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn advertised_address(&self) -> SocketAddr {
         self.shared().advertised
     }
@@ -454,6 +914,8 @@ fn fresh_seed() -> Result<[u8; 32], StartError> {
 }
 
 /// Why tags were not replaced, or not with certainty known to everybody.
+///
+/// [`Cluster::set_tags`] gives it; its example tells the cases apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SetTagsError {
@@ -466,6 +928,8 @@ pub enum SetTagsError {
 }
 
 /// Why a ping had no answer.
+///
+/// [`Cluster::ping`] gives it; its example tells the cases apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PingError {
@@ -476,6 +940,8 @@ pub enum PingError {
 }
 
 /// Why a goodbye was not said to its end.
+///
+/// [`Cluster::leave`] gives it; its example tells the cases apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LeaveError {
@@ -486,6 +952,8 @@ pub enum LeaveError {
 }
 
 /// Why a user event was not told.
+///
+/// [`Cluster::user_event`] gives it; its example tells the cases apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UserEventError {
@@ -496,6 +964,8 @@ pub enum UserEventError {
 }
 
 /// Why a query was not asked.
+///
+/// [`Cluster::query`] gives it; its example tells the cases apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AskError {
@@ -506,6 +976,8 @@ pub enum AskError {
 }
 
 /// Why a query was not answered.
+///
+/// [`Cluster::respond`] gives it; its example tells the cases apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AnswerError {
@@ -531,7 +1003,7 @@ macro_rules! error_display {
 }
 error_display!(UserEventError::TooLarge, AskError::Query, AnswerError::Respond);
 
-const STOPPED: &str = "the cluster has stopped";
+pub(crate) const STOPPED: &str = "the cluster has stopped";
 
 impl fmt::Display for SetTagsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,6 +12,8 @@ use swim_core::Event;
 use crate::shared::lock;
 
 /// Events that wait for one consumer at most; what comes on top of them is dropped and counted.
+///
+/// See the example of [`Events`].
 pub const EVENTS_MAX: usize = 4096;
 
 /// What happens in the cluster from the call of [`Cluster::events`](crate::Cluster::events) on, in order.
@@ -22,6 +24,34 @@ pub const EVENTS_MAX: usize = 4096;
 ///
 /// It ends after the last waiting event once the cluster has stopped. It does not keep the cluster running. Every
 /// consumer has its own queue and sees every event.
+///
+/// ```
+/// use swim_tokio::swim_core::Event;
+/// use swim_tokio::{Cluster, EVENTS_MAX, Options};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+/// let mut events = cluster.events();
+/// # let consumer =
+/// tokio::spawn(async move {
+///     let mut stale = false;
+///     while let Some(event) = events.next().await {
+///         match event {
+///             Event::Member { kind, member } => println!("{}: {}", kind.as_str(), member.name),
+///             // Slower than the cluster by more than EVENTS_MAX events.
+///             Event::Missed { .. } => stale = true,
+///             _ => {}
+///         }
+///     }
+///     println!("the cluster has stopped");
+/// #   assert!(!stale && EVENTS_MAX > 0);
+/// });
+/// cluster.shutdown().await;
+/// # consumer.await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Events {
     queue: Arc<Queue>,
 }
@@ -30,6 +60,21 @@ impl Events {
     /// The next event, waiting for it if need be; `None` once the cluster has stopped and all has been read.
     ///
     /// Cancel-safe: an event is taken only when it is returned.
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+    /// let mut events = cluster.events();
+    /// cluster.shutdown().await;
+    /// // A member that stops is told of its end by this alone.
+    /// while let Some(event) = events.next().await {
+    ///     println!("{event:?}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn next(&mut self) -> Option<Event> {
         core::future::poll_fn(|cx| self.queue.poll_next(cx)).await
     }

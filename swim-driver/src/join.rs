@@ -11,6 +11,8 @@ use swim_core::node::input::{ExchangeError, Reply};
 use crate::runtime::Runtime;
 
 /// What a join came to.
+///
+/// See the example of [`Cluster::join`](crate::Cluster::join).
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Joined {
@@ -22,6 +24,8 @@ pub struct Joined {
 }
 
 /// No seed was reached.
+///
+/// See the example of [`Cluster::join`](crate::Cluster::join).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct JoinError {
@@ -32,6 +36,8 @@ pub struct JoinError {
 }
 
 /// Why a join failed as a whole.
+///
+/// See the example of [`Cluster::join`](crate::Cluster::join).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JoinErrorKind {
@@ -44,6 +50,8 @@ pub enum JoinErrorKind {
 }
 
 /// One seed that was not reached.
+///
+/// See the example of [`Cluster::join`](crate::Cluster::join).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SeedFailure {
@@ -56,6 +64,8 @@ pub struct SeedFailure {
 }
 
 /// Why a seed was not reached.
+///
+/// See the example of [`Cluster::join`](crate::Cluster::join).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SeedError {

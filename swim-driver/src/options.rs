@@ -9,6 +9,24 @@ use swim_core::ids::Name;
 use swim_core::{Config, ConfigError};
 
 /// Everything [`Cluster::start`](crate::Cluster::start) needs to know.
+///
+/// ```
+/// use swim_tokio::swim_core::wire::keyring::Key;
+/// use swim_tokio::{Cluster, Options};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut options = Options::lan("web-1", "127.0.0.1:0".parse()?);
+/// options.config.tags.insert("role", "web");
+/// options.config.wire.keyring.add(Key::new(&[7; 32])?)?; // a random one, in service
+/// options.snapshot = Some(std::env::temp_dir().join(format!("web-1-{}.snapshot", std::process::id())));
+/// # let path = options.snapshot.clone().expect("just set");
+/// let cluster = Cluster::start(options).await?;
+/// # cluster.shutdown().await;
+/// # std::fs::remove_file(path)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Options {
     /// The protocol's configuration. Its `advertise` is overwritten at the start from the two fields below, its
@@ -32,16 +50,37 @@ pub struct Options {
 
 impl Options {
     /// For one data centre.
+    ///
+    /// ```
+    /// # use swim_driver::Options;
+    /// let options = Options::lan("web-1", "127.0.0.1:7946".parse()?);
+    /// assert!(options.config.validate().is_ok());
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
     pub fn lan(name: impl Into<Name>, bind: SocketAddr) -> Self {
         Self::new(Config::lan(name, bind), bind)
     }
 
     /// Across the internet.
+    ///
+    /// ```
+    /// # use swim_driver::Options;
+    /// let options = Options::wan("web-1", "127.0.0.1:7946".parse()?);
+    /// assert!(options.config.validate().is_ok());
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
     pub fn wan(name: impl Into<Name>, bind: SocketAddr) -> Self {
         Self::new(Config::wan(name, bind), bind)
     }
 
     /// On one machine.
+    ///
+    /// ```
+    /// # use swim_driver::Options;
+    /// let options = Options::local("web-1", "127.0.0.1:7946".parse()?);
+    /// assert!(options.config.validate().is_ok());
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
     pub fn local(name: impl Into<Name>, bind: SocketAddr) -> Self {
         Self::new(Config::local(name, bind), bind)
     }
@@ -67,6 +106,8 @@ impl fmt::Debug for Options {
 }
 
 /// Why nothing was started.
+///
+/// See the example of [`Cluster::start`](crate::Cluster::start).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {

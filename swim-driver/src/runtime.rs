@@ -11,6 +11,63 @@ use futures_io::{AsyncRead, AsyncWrite};
 ///
 /// `resolve` may be called from anywhere; the other methods are called from [`Cluster::start`](crate::Cluster::start)
 /// and from tasks that `spawn` started.
+///
+/// Any runtime will do that has these; here is one made of another, which also counts its tasks:
+///
+/// ```
+/// use core::net::SocketAddr;
+/// use core::sync::atomic::{AtomicUsize, Ordering};
+/// use std::io;
+/// use std::time::Instant;
+/// use swim_driver::{Cluster, Options, Runtime};
+///
+/// struct Counted<R>(R);
+///
+/// static TASKS: AtomicUsize = AtomicUsize::new(0);
+///
+/// impl<R: Runtime> Runtime for Counted<R> {
+///     type Udp = R::Udp;
+///     type Listener = R::Listener;
+///     type Stream = R::Stream;
+///
+///     fn current() -> io::Result<Self> {
+///         R::current().map(Self)
+///     }
+///
+///     fn udp(&self, socket: std::net::UdpSocket) -> io::Result<R::Udp> {
+///         self.0.udp(socket)
+///     }
+///
+///     fn listener(&self, listener: std::net::TcpListener) -> io::Result<R::Listener> {
+///         self.0.listener(listener)
+///     }
+///
+///     async fn connect(&self, peer: SocketAddr) -> io::Result<R::Stream> {
+///         self.0.connect(peer).await
+///     }
+///
+///     async fn sleep_until(&self, deadline: Instant) {
+///         self.0.sleep_until(deadline).await;
+///     }
+///
+///     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+///         TASKS.fetch_add(1, Ordering::Relaxed);
+///         self.0.spawn(task);
+///     }
+///
+///     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+///         self.0.resolve(host, port).await
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let cluster = Cluster::<Counted<swim_tokio::Tokio>>::start(Options::local("a", "127.0.0.1:0".parse()?)).await?;
+/// assert!(TASKS.load(Ordering::Relaxed) > 0);
+/// # cluster.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 pub trait Runtime: Sized + Send + Sync + 'static {
     /// A datagram socket.
     type Udp: Udp;
@@ -58,6 +115,33 @@ pub trait Runtime: Sized + Send + Sync + 'static {
 /// The two `try_` methods ask the operating system each time, not a remembered readiness: the driver reads once more
 /// before it handles a deadline, and an ack that waits in the kernel must be found then even if the runtime has not
 /// noticed it yet.
+///
+/// ```
+/// use core::net::SocketAddr;
+/// use std::io;
+/// use swim_driver::Udp;
+///
+/// /// Whatever it sends is lost on the way.
+/// struct Mute<U>(U);
+///
+/// impl<U: Udp> Udp for Mute<U> {
+///     async fn readable(&self) -> io::Result<()> {
+///         self.0.readable().await
+///     }
+///
+///     async fn writable(&self) -> io::Result<()> {
+///         self.0.writable().await
+///     }
+///
+///     fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+///         self.0.try_recv_from(buf)
+///     }
+///
+///     fn try_send_to(&self, datagram: &[u8], _to: SocketAddr) -> io::Result<usize> {
+///         Ok(datagram.len())
+///     }
+/// }
+/// ```
 pub trait Udp: Send + Sync + 'static {
     /// Resolves when a datagram may be there.
     fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
@@ -81,6 +165,28 @@ pub trait Udp: Send + Sync + 'static {
 }
 
 /// A listening socket.
+///
+/// ```
+/// use core::net::{IpAddr, SocketAddr};
+/// use std::io;
+/// use swim_driver::Listener;
+///
+/// /// Hangs up on everybody but one host.
+/// struct Only<L>(L, IpAddr);
+///
+/// impl<L: Listener<Stream: Send> + Sync> Listener for Only<L> {
+///     type Stream = L::Stream;
+///
+///     async fn accept(&mut self) -> io::Result<(L::Stream, SocketAddr)> {
+///         loop {
+///             let (stream, from) = self.0.accept().await?;
+///             if from.ip() == self.1 {
+///                 return Ok((stream, from));
+///             }
+///         }
+///     }
+/// }
+/// ```
 pub trait Listener: Send + 'static {
     /// What it accepts.
     type Stream;

@@ -344,6 +344,8 @@ impl Flag {
 }
 
 /// Troubles with sockets since the start. All only grow.
+///
+/// See the example of [`Cluster::io_stats`](crate::Cluster::io_stats).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IoStats {
