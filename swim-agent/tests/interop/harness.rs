@@ -56,6 +56,16 @@ pub(crate) struct Output {
     pub(crate) stdout: String,
 }
 
+/// Somebody in a cluster who can be asked about it: an agent, or a member in this process.
+pub(crate) trait Peer {
+    fn name(&self) -> &str;
+    fn bind(&self) -> SocketAddr;
+    /// Whose implementation it is; its tag `kind` says so to the others.
+    fn kind(&self) -> Kind;
+    /// What it says of the cluster.
+    fn members(&self) -> Result<Members, String>;
+}
+
 /// A running agent. Dropping it ends its process, and no other; in a failing test it prints the agent's log first.
 #[derive(Debug)]
 pub(crate) struct Agent {
@@ -140,23 +150,34 @@ impl Agent {
 
     /// Runs `program command args` against this agent's RPC server.
     pub(crate) fn ask(&self, program: Kind, command: &str, args: &[&str]) -> Output {
-        let output = program
-            .command()
-            .arg(command)
-            .arg(format!("-rpc-addr={}", self.rpc))
-            .args(args)
-            .env_remove("SERF_RPC_ADDR")
-            .env_remove("SERF_RPC_AUTH")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap_or_else(|error| cannot_run(program, &error));
+        let output = self.client(program, command).args(args).output();
+        let output = output.unwrap_or_else(|error| cannot_run(program, &error));
         Output { success: output.status.success(), stdout: String::from_utf8_lossy(&output.stdout).into_owned() }
     }
 
+    /// Starts `serf command` against this agent's RPC server; what it prints goes to the file `path`, relative to where
+    /// the agent runs.
+    pub(crate) fn follow(&self, command: &str, path: &str) -> Child {
+        let stdout = File::create(self.dir.join(path)).expect("the directory is ours");
+        let child = self.client(Kind::Serf, command).stdout(stdout).spawn();
+        child.unwrap_or_else(|error| cannot_run(Kind::Serf, &error))
+    }
+
+    fn client(&self, program: Kind, command: &str) -> Command {
+        let mut client = program.command();
+        client
+            .arg(command)
+            .arg(format!("-rpc-addr={}", self.rpc))
+            .env_remove("SERF_RPC_ADDR")
+            .env_remove("SERF_RPC_AUTH")
+            .stdin(Stdio::null());
+        client
+    }
+
     /// Makes this agent join `other`, and fails the test if it cannot.
-    pub(crate) fn join(&self, other: &Self) {
-        let output = self.ask(self.kind, "join", &[&other.bind.to_string()]);
-        assert!(output.success, "{} could not join {}: {}", self.name, other.name, output.stdout);
+    pub(crate) fn join(&self, other: &(impl Peer + ?Sized)) {
+        let output = self.ask(self.kind, "join", &[&other.bind().to_string()]);
+        assert!(output.success, "{} could not join {}: {}", self.name, other.name(), output.stdout);
     }
 
     /// What this agent says of the cluster; both client programs must have understood the same.
@@ -203,6 +224,24 @@ impl Agent {
     pub(crate) fn log_lines(&self, words: &[&str]) -> Vec<String> {
         let log = self.log();
         log.lines().filter(|line| words.iter().any(|word| line.contains(word))).map(str::to_owned).collect()
+    }
+}
+
+impl Peer for Agent {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn bind(&self) -> SocketAddr {
+        self.bind
+    }
+
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn members(&self) -> Result<Members, String> {
+        self.members()
     }
 }
 
@@ -286,36 +325,36 @@ pub(crate) fn wait_until<T>(what: &str, deadline: Duration, mut check: impl FnMu
 }
 
 /// Waits until `observer` gives `subject` this status.
-pub(crate) fn wait_status(observer: &Agent, subject: &str, status: &str, deadline: Duration) {
-    wait_until(&format!("{} says that {subject} is {status}", observer.name), deadline, || {
+pub(crate) fn wait_status(observer: &(impl Peer + ?Sized), subject: &str, status: &str, deadline: Duration) {
+    wait_until(&format!("{} says that {subject} is {status}", observer.name()), deadline, || {
         let members = observer.members()?;
         if members.status(subject) == status { Ok(()) } else { Err(format!("it says {:?}", members.0)) }
     });
 }
 
-/// Waits until all of `agents` list each other and nobody else, alive and with the same particulars, and checks these
-/// against what the agents were started with.
-pub(crate) fn wait_whole(agents: &[&Agent], deadline: Duration) {
-    wait_until("all agents list each other, alive", deadline, || whole(agents));
+/// Waits until all of `peers` list each other and nobody else, alive and with the same particulars, and checks these
+/// against what they were started with.
+pub(crate) fn wait_whole<P: Peer + ?Sized>(peers: &[&P], deadline: Duration) {
+    wait_until("all list each other, alive", deadline, || whole(peers));
 }
 
 /// The same, once.
-pub(crate) fn whole(agents: &[&Agent]) -> Result<(), String> {
+pub(crate) fn whole<P: Peer + ?Sized>(peers: &[&P]) -> Result<(), String> {
     let mut expected = Members::default();
-    for agent in agents {
+    for peer in peers {
         let row = MemberRow {
-            addr: agent.bind.to_string(),
-            port: agent.bind.port().into(),
+            addr: peer.bind().to_string(),
+            port: peer.bind().port().into(),
             status: "alive".to_owned(),
-            tags: BTreeMap::from([("kind".to_owned(), tag(agent.kind).to_owned())]),
+            tags: BTreeMap::from([("kind".to_owned(), tag(peer.kind()).to_owned())]),
             protocol: [2, 5, 5],
         };
-        expected.0.insert(agent.name.clone(), row);
+        expected.0.insert(peer.name().to_owned(), row);
     }
-    for agent in agents {
-        let found = agent.members()?;
+    for peer in peers {
+        let found = peer.members()?;
         if found != expected {
-            return Err(format!("{} says {found:?}, expected was {expected:?}", agent.name));
+            return Err(format!("{} says {found:?}, expected was {expected:?}", peer.name()));
         }
     }
     Ok(())
@@ -326,7 +365,8 @@ pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn tag(kind: Kind) -> &'static str {
+/// The value of the tag `kind`.
+pub(crate) fn tag(kind: Kind) -> &'static str {
     match kind {
         Kind::Serf => "serf",
         Kind::Swim => "swim",
@@ -366,7 +406,7 @@ fn cannot_run(program: Kind, error: &std::io::Error) -> ! {
 }
 
 /// A loopback address that no other test of this process has, nor any other process that runs these tests.
-fn unused_address() -> IpAddr {
+pub(crate) fn unused_address() -> IpAddr {
     static TAKEN: AtomicU8 = AtomicU8::new(0);
     let host = TAKEN.fetch_add(1, Ordering::Relaxed) + 1;
     assert!(host < 255, "more agents than the address scheme has room for");

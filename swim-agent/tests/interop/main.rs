@@ -11,13 +11,23 @@
 //! `--wire serf`. With `serf` itself as the subject the suite tests its own expectations: what fails then is a wrong
 //! test, or something that only our agent promises, and the latter is asked for only when the variable is not set.
 //!
-//! Reading order: `harness.rs`, then `join.rs` as the plainest user of it.
+//! Reading order: `harness.rs`, then `join.rs` as the plainest user of it. What the agent cannot be asked for yet is tested
+//! with members in this process: `member.rs`, then `user_events.rs`.
 
 mod calm;
+mod departures;
 mod encryption;
 mod failure;
 mod harness;
 mod join;
+mod keys;
 mod leave;
+mod member;
 mod messages;
+mod monitor;
+mod name_conflict;
+mod queries;
+mod round_trips;
 mod snapshot;
+mod tags;
+mod user_events;
