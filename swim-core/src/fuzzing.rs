@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use crate::ids::StreamId;
 use crate::node::input::{StreamAction, StreamFailure, StreamInput};
+use crate::serf::direct::Delivery;
 use crate::serf::member::Status;
 use crate::serf::tags::Tags;
 use crate::wire;
@@ -33,6 +34,8 @@ use crate::{Config, Instant, Node};
 /// | 13       | len(u8) bytes                     our new tag                                  |
 /// | 14       | len(u8) bytes                     we ping the member of that name              |
 /// | 15       |                                   we leave, if the high bits are all set       |
+/// |          | len(u8) bytes                     with 13 or 14 in them: we say this to the    |
+/// |          |                                   member of that name, by datagram or stream    |
 /// +----------+--------------------------------------------------------------------------------+
 /// ```
 ///
@@ -150,6 +153,13 @@ impl Run {
             14 => {
                 let len = input.byte().unwrap_or(0);
                 self.node.ping(now, input.take(len.into()));
+            }
+            15 if matches!(which, 13 | 14) => {
+                let len = input.byte().unwrap_or(0);
+                let said = input.take(len.into());
+                let by = if which == 13 { Delivery::Datagram } else { Delivery::Stream };
+                // That it cannot be sent is a fine answer, too.
+                let _ = self.node.send(now, said, said, by);
             }
             // Rare on purpose: little happens to a node that has left.
             15 if which == 15 => {
@@ -338,6 +348,9 @@ mod tests {
         assert!(node("serf_member_suspected_confirmed_dead").stats().suspicions_confirmed > 0);
         assert!(node("serf_members_past_the_bound").stats().members_over_limit > 0);
         assert!(node("serf_tcp_pushpull_request_join_compressed").stats().push_pulls_merged > 0);
+        let messages = node("native_says_and_hears_messages").stats();
+        assert_eq!((messages.messages_direct_sent, messages.messages_direct_received), (4, 3));
+        assert_eq!((messages.messages_direct_confirmed, messages.messages_direct_failed), (1, 1));
         assert!(node("native_hears_serf").stats().datagrams_foreign_wire > 0);
     }
 

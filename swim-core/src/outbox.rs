@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use crate::ids::SequenceNumber;
+use crate::ids::{CommandId, SequenceNumber};
 
 /// One datagram to be. Small on purpose: the bytes, the piggybacked updates and the seal are made when it is sent, so
 /// that packets carry the freshest updates and a blocked socket costs no memory. Details that may change or vanish in
@@ -27,6 +27,8 @@ pub(crate) enum Outgoing {
     Nack { to: SocketAddr, seq: SequenceNumber },
     /// A message of the layer above membership, for one receiver; its bytes are the next in line.
     User { to: SocketAddr },
+    /// A message of the application for one member; its bytes are the next in line, and whoever waits is told.
+    Direct { to: SocketAddr, command: CommandId },
     /// Updates for one target of a gossip round.
     Gossip { to: SocketAddr, checksum: bool },
 }
@@ -37,9 +39,35 @@ pub(crate) struct Outbox {
     queue: VecDeque<Outgoing>,
     probes: usize,
     gossip: usize,
-    /// The bytes of each [`Outgoing::User`] that waits, in the same order, and how many there are together.
-    users: VecDeque<Vec<u8>>,
-    users_len: usize,
+    /// Of each [`Outgoing::User`] that waits.
+    users: Bodies,
+    /// Of each [`Outgoing::Direct`]: apart, so that an application that talks much does not silence Serf's answers.
+    directs: Bodies,
+}
+
+/// The bytes of each record of one sort that waits, in the same order, and how many there are together.
+#[derive(Debug, Default)]
+struct Bodies {
+    waiting: VecDeque<Vec<u8>>,
+    len: usize,
+}
+
+impl Bodies {
+    /// Whether there was room.
+    fn push(&mut self, body: Vec<u8>) -> bool {
+        if self.waiting.len() >= BODIES_MAX || self.len + body.len() > BODY_BYTES_MAX {
+            return false;
+        }
+        self.len += body.len();
+        self.waiting.push_back(body);
+        true
+    }
+
+    fn pop(&mut self) -> Option<Vec<u8>> {
+        let body = self.waiting.pop_front()?;
+        self.len -= body.len();
+        Some(body)
+    }
 }
 
 impl Outbox {
@@ -62,20 +90,30 @@ impl Outbox {
 
     /// Queues a message of the layer above membership for one receiver, unless too many wait already.
     pub(crate) fn push_user(&mut self, to: SocketAddr, message: Vec<u8>) -> bool {
-        if self.users.len() >= USERS_MAX || self.users_len + message.len() > USER_BYTES_MAX {
-            return false;
+        let fits = self.users.push(message);
+        if fits {
+            self.push(Outgoing::User { to });
         }
-        self.users_len += message.len();
-        self.users.push_back(message);
-        self.push(Outgoing::User { to });
-        true
+        fits
     }
 
     /// The bytes of the [`Outgoing::User`] that has just been popped.
     pub(crate) fn take_user(&mut self) -> Option<Vec<u8>> {
-        let message = self.users.pop_front()?;
-        self.users_len -= message.len();
-        Some(message)
+        self.users.pop()
+    }
+
+    /// Queues a message of the application for one member, unless too many wait already.
+    pub(crate) fn push_direct(&mut self, to: SocketAddr, command: CommandId, message: Vec<u8>) -> bool {
+        let fits = self.directs.push(message);
+        if fits {
+            self.push(Outgoing::Direct { to, command });
+        }
+        fits
+    }
+
+    /// The bytes of the [`Outgoing::Direct`] that has just been popped.
+    pub(crate) fn take_direct(&mut self) -> Option<Vec<u8>> {
+        self.directs.pop()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Outgoing> {
@@ -111,16 +149,17 @@ impl Outbox {
             | Outgoing::Ack { .. }
             | Outgoing::RelayedAck { .. }
             | Outgoing::Nack { .. }
-            | Outgoing::User { .. } => None,
+            | Outgoing::User { .. }
+            | Outgoing::Direct { .. } => None,
         }
     }
 }
 
 /// Datagrams that may wait before further answers are refused: more than a socket buffer's worth of pings.
 const ANSWERS_MAX: usize = 8192;
-/// The same for messages with bytes of their own, and how many bytes.
-const USERS_MAX: usize = 1024;
-const USER_BYTES_MAX: usize = 1 << 20;
+/// The same for messages with bytes of their own, of each sort, and how many bytes.
+const BODIES_MAX: usize = 1024;
+const BODY_BYTES_MAX: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -141,7 +180,7 @@ mod tests {
     #[test]
     fn messages_are_bounded_by_number_and_by_length() {
         let to = ([127, 0, 0, 1], 1).into();
-        for (len, fit) in [(1, USERS_MAX), (USER_BYTES_MAX / 4, 4)] {
+        for (len, fit) in [(1, BODIES_MAX), (BODY_BYTES_MAX / 4, 4)] {
             let mut outbox = Outbox::default();
             for n in 0..fit {
                 assert!(outbox.push_user(to, alloc::vec![n as u8; len]));
@@ -151,5 +190,21 @@ mod tests {
             assert_eq!(outbox.take_user(), Some(alloc::vec![0; len]));
             assert!(outbox.push_user(to, alloc::vec![0; len]));
         }
+    }
+
+    /// Each sort has its own room, and its own order.
+    #[test]
+    fn messages_do_not_silence_answers() {
+        let (mut outbox, to) = (Outbox::default(), ([127, 0, 0, 1], 1).into());
+        for n in 0..BODIES_MAX {
+            assert!(outbox.push_direct(to, CommandId(n as u64), alloc::vec![n as u8]));
+        }
+        assert!(!outbox.push_direct(to, CommandId(0), Vec::new()));
+        assert!(outbox.push_user(to, alloc::vec![77]));
+        for n in 0..BODIES_MAX {
+            assert_eq!(outbox.pop(), Some(Outgoing::Direct { to, command: CommandId(n as u64) }));
+            assert_eq!(outbox.take_direct(), Some(alloc::vec![n as u8]));
+        }
+        assert_eq!((outbox.pop(), outbox.take_user()), (Some(Outgoing::User { to }), Some(alloc::vec![77])));
     }
 }

@@ -85,6 +85,15 @@ pub struct Stats {
     pub user_events_old: u64,
     pub lamport_times_refused: u64,
 
+    // Messages straight from one member to another: handed out to be sent; confirmed by the receiver of a stream, or
+    // not; heard and told the application; meant for somebody else; from nobody we know, or too long.
+    pub messages_direct_sent: u64,
+    pub messages_direct_confirmed: u64,
+    pub messages_direct_failed: u64,
+    pub messages_direct_received: u64,
+    pub messages_direct_misaddressed: u64,
+    pub messages_direct_refused: u64,
+
     // Queries heard, and what came of our own.
     pub queries: u64,
     pub queries_old: u64,

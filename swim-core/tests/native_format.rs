@@ -12,8 +12,8 @@ use swim_core::wire::message::{
     StreamMessage,
 };
 use swim_core::wire::serf::{
-    Clocks, Destination, Filter, Join, KeyResponse, Leave, MemberView, Query, QueryResponse, Relay, SerfMessage,
-    UserEvent, WireCoordinate, decode_tags, encode_tags, flag,
+    Clocks, Destination, DirectAnswer, DirectMessage, Filter, Join, KeyResponse, Leave, MemberView, Query,
+    QueryResponse, Refusal, Relay, SerfMessage, UserEvent, WireCoordinate, decode_tags, encode_tags, flag,
 };
 
 /// The lines `name = hex` of the document.
@@ -227,6 +227,27 @@ fn events_and_queries() {
     Codec::Native.encode_serf_relay(&relay, &mut out);
     check("relay", &out);
     assert!(matches!(Codec::Native.decode_serf(&out), Ok(SerfMessage::Relay(back)) if back == relay));
+}
+
+#[test]
+fn direct_messages() {
+    let examples = examples();
+    let check =
+        |name: &str, out: &[u8]| assert_eq!(examples.get(name).map(|b| &b[..]), Some(out), "{name} = {}", hex(out));
+
+    let mut out = Vec::new();
+    let message = DirectMessage { to: b"b", from: b"a", payload: b"hi" };
+    message.encode(&mut out);
+    check("direct message", &out);
+    assert!(matches!(Codec::Native.decode_serf(&out), Ok(SerfMessage::Direct(back)) if back == message));
+
+    for (name, refusal) in [("direct answer", None), ("direct refusal", Some(Refusal::Full))] {
+        out.clear();
+        DirectAnswer { refusal }.encode(&mut out);
+        check(name, &out);
+        let back = Codec::Native.decode_serf(&out);
+        assert!(matches!(back, Ok(SerfMessage::DirectAnswer(back)) if back.refusal == refusal));
+    }
 }
 
 #[test]

@@ -205,6 +205,7 @@ fn check(kind: &str, encoded: &[u8], documented: &Value) {
             ("relay", json!({ "header": header, "inner": inner }))
         }
         SerfMessage::PushPull(_) => panic!("only in streams"),
+        SerfMessage::Direct(_) | SerfMessage::DirectAnswer(_) => panic!("not on this wire"),
     };
     assert_eq!((as_kind, &read), (kind, documented));
     assert_eq!(again, encoded, "{documented}");

@@ -12,6 +12,7 @@ use swim_core::node::input::{CommandError, Reply};
 use swim_core::node::trace::Traced;
 use swim_core::serf::config::Life;
 use swim_core::serf::coordinate::Coordinate;
+use swim_core::serf::direct::{Delivery, SendError};
 use swim_core::serf::member::MemberInfo;
 use swim_core::serf::query::{Query, QueryError, RespondError};
 use swim_core::serf::tags::{Tags, TagsTooLarge};
@@ -589,6 +590,30 @@ impl<R: Runtime> Cluster<R> {
         sent.ok_or(AnswerError::Stopped)?.map_err(AnswerError::Respond)
     }
 
+    /// Says something to one member, and to nobody else; there it comes as
+    /// [`Event::Message`](swim_core::Event::Message). Between members of the native wire format only.
+    ///
+    /// By datagram it must fit into one packet; this resolves when it has been handed out for sending, and says nothing
+    /// about its arrival. By stream it may have `serf.message_size_limit` bytes, 1 MiB by default; this resolves when the
+    /// receiver has said that it is in its node's event queue. Its application may still miss it there: when it reads
+    /// no [`Events`], reads them too slowly, or ends. See [`Node::send`](swim_core::Node::send).
+    ///
+    /// Cancel-safe: before the future is polled first nothing has happened; after that the message is on its way, and
+    /// only its outcome is lost.
+    ///
+    /// # Errors
+    ///
+    /// [`MessageError::Send`] and nothing is sent. [`MessageError::Command`], by stream only: with
+    /// [`CommandError::Refused`] the message was not taken, with any other nobody knows whether it was.
+    pub async fn send(&self, to: &[u8], payload: &[u8], by: Delivery) -> Result<(), MessageError> {
+        let command = match self.shared().command(|node, now| node.send(now, to, payload, by)) {
+            Ok(command) => command,
+            Err(CommandFailure::Refused(error)) => return Err(MessageError::Send(error)),
+            Err(CommandFailure::Stopped) => return Err(MessageError::Stopped),
+        };
+        command.await.map_err(|Stopped| MessageError::Stopped)?.done.map_err(MessageError::Command)
+    }
+
     /// Makes a member that failed count as having left; with `prune`, it is forgotten as well. A member that is there
     /// will object. Unknown names are no error.
     ///
@@ -951,6 +976,18 @@ pub enum LeaveError {
     Stopped,
 }
 
+/// Why a message did not reach a member, or not with certainty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// It was not sent.
+    Send(SendError),
+    /// What the node says.
+    Command(CommandError),
+    /// The cluster has stopped. What was on its way may have arrived.
+    Stopped,
+}
+
 /// Why a user event was not told.
 ///
 /// [`Cluster::user_event`] gives it; its example tells the cases apart.
@@ -1033,6 +1070,17 @@ impl fmt::Display for LeaveError {
     }
 }
 
+impl fmt::Display for MessageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(error) => error.fmt(f),
+            Self::Command(error) => error.fmt(f),
+            Self::Stopped => f.write_str(STOPPED),
+        }
+    }
+}
+
+impl core::error::Error for MessageError {}
 impl core::error::Error for SetTagsError {}
 impl core::error::Error for PingError {}
 impl core::error::Error for LeaveError {}

@@ -16,11 +16,14 @@ use crate::shared::lock;
 /// See the example of [`Events`].
 pub const EVENTS_MAX: usize = 4096;
 
+/// Bytes of messages from single members that wait for one consumer at most; one always fits.
+pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
 /// What happens in the cluster from the call of [`Cluster::events`](crate::Cluster::events) on, in order.
 ///
-/// At most [`EVENTS_MAX`] events wait. When more come, the newest are dropped; where they are missing stands one
-/// [`Event::Missed`], upon which the consumer reads [`Cluster::members`](crate::Cluster::members) again. The cluster
-/// itself never waits for a consumer.
+/// At most [`EVENTS_MAX`] events wait, with [`MESSAGE_BYTES_MAX`] bytes of messages from single members. When more come,
+/// the newest are dropped; where they are missing stands one [`Event::Missed`], upon which the consumer reads
+/// [`Cluster::members`](crate::Cluster::members) again. The cluster itself never waits for a consumer.
 ///
 /// It ends after the last waiting event once the cluster has stopped. It does not keep the cluster running. Every
 /// consumer has its own queue and sees every event.
@@ -134,6 +137,8 @@ struct Queue(Mutex<Waiting>);
 #[derive(Debug, Default)]
 struct Waiting {
     events: VecDeque<Event>,
+    /// Of the messages in `events`.
+    message_bytes: usize,
     /// Dropped since the last one in `events`.
     missed: u64,
     closed: bool,
@@ -147,7 +152,9 @@ impl Queue {
         // Room for the notice too: it has to stand where the gap is. Before the events that are older than the
         // gap, it would make a consumer read the members first and apply stale events to them afterwards.
         let needed = 1 + usize::from(waiting.missed > 0);
-        if waiting.events.len() + needed > EVENTS_MAX {
+        let len = message_len(event);
+        let long = waiting.message_bytes > 0 && waiting.message_bytes.saturating_add(len) > MESSAGE_BYTES_MAX;
+        if waiting.events.len() + needed > EVENTS_MAX || (len > 0 && long) {
             waiting.missed = waiting.missed.saturating_add(match event {
                 Event::Missed { count } => *count,
                 Event::Member { .. } | Event::Conflict { .. } | Event::Rejected { .. } | _ => 1,
@@ -158,6 +165,7 @@ impl Queue {
             let count = core::mem::take(&mut waiting.missed);
             waiting.events.push_back(Event::Missed { count });
         }
+        waiting.message_bytes += len;
         waiting.events.push_back(event.clone());
         waiting.waker.take()
     }
@@ -171,6 +179,7 @@ impl Queue {
     fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         let mut waiting = lock(&self.0);
         if let Some(event) = waiting.events.pop_front() {
+            waiting.message_bytes -= message_len(&event);
             return Poll::Ready(Some(event));
         }
         if waiting.missed > 0 {
@@ -185,6 +194,10 @@ impl Queue {
         }
         Poll::Pending
     }
+}
+
+fn message_len(event: &Event) -> usize {
+    if let Event::Message { payload, .. } = event { payload.len() } else { 0 }
 }
 
 #[cfg(test)]
@@ -232,6 +245,29 @@ mod tests {
         let mut events = consumers.add();
         (0..EVENTS_MAX as u64).for_each(|n| consumers.publish(&event(n)));
         assert_eq!(drain(&mut events).len(), EVENTS_MAX);
+    }
+
+    /// Long messages are bounded by their bytes; what is short goes on.
+    #[test]
+    fn messages_are_bounded_by_their_bytes() {
+        let consumers = Consumers::default();
+        let mut events = consumers.add();
+        let message = |len| Event::Message {
+            from: "n".into(),
+            payload: vec![0; len].into(),
+            by: swim_core::serf::direct::Delivery::Stream,
+        };
+        let half = message(MESSAGE_BYTES_MAX / 2);
+        for _ in 0..2 {
+            consumers.publish(&half);
+        }
+        consumers.publish(&message(1));
+        consumers.publish(&event(1));
+        assert_eq!(block_on(events.next()), Some(half.clone()));
+        consumers.publish(&message(1));
+        assert_eq!(drain(&mut events), [half, Event::Missed { count: 1 }, event(1), message(1)]);
+        consumers.publish(&message(MESSAGE_BYTES_MAX + 1));
+        assert_eq!(drain(&mut events).len(), 1, "one always fits");
     }
 
     #[test]

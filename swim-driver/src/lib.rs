@@ -55,8 +55,10 @@ mod streams;
 mod testing;
 mod trace;
 
-pub use crate::cluster::{AnswerError, AskError, Cluster, LeaveError, PingError, SetTagsError, UserEventError};
-pub use crate::events::{EVENTS_MAX, Events};
+pub use crate::cluster::{
+    AnswerError, AskError, Cluster, LeaveError, MessageError, PingError, SetTagsError, UserEventError,
+};
+pub use crate::events::{EVENTS_MAX, Events, MESSAGE_BYTES_MAX};
 pub use crate::join::{JoinError, JoinErrorKind, Joined, SeedError, SeedFailure};
 pub use crate::keys::{KeyReport, KeyText, Keys, KeysError};
 pub use crate::options::{Options, StartError};

@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use swim_core::ids::CommandId;
 use swim_core::node::input::Reply;
+use swim_core::serf::direct::{Delivery, SendError};
 use swim_core::serf::event::MemberEvent;
 use swim_core::serf::member::Status;
 use swim_core::serf::tags::Tags;
@@ -244,6 +245,15 @@ impl TestNet {
     /// `name` pings a member because its application wants it to.
     pub fn ping(&mut self, name: &str, member: &str) -> CommandId {
         self.world.ping(self.host(name), member.as_bytes())
+    }
+
+    /// `name` says something to one member.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be sent.
+    pub fn send(&mut self, name: &str, to: &str, payload: &[u8], by: Delivery) -> Result<CommandId, SendError> {
+        self.world.send_message(self.host(name), to.as_bytes(), payload, by)
     }
 
     /// Freezes a node.

@@ -52,8 +52,8 @@ use tokio::runtime::Handle;
 pub use swim_driver::swim_core;
 pub use swim_driver::{
     AnswerError, AskError, EVENTS_MAX, Events, IoStats, JoinError, JoinErrorKind, Joined, KeyReport, KeyText,
-    KeysError, LeaveError, Options, PingError, QueryAnswer, SeedError, SeedFailure, SetTagsError, StartError,
-    UserEventError,
+    KeysError, LeaveError, MESSAGE_BYTES_MAX, MessageError, Options, PingError, QueryAnswer, SeedError, SeedFailure,
+    SetTagsError, StartError, UserEventError,
 };
 
 /// A running member of a cluster, on tokio.

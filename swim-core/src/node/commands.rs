@@ -98,12 +98,12 @@ impl Commands {
         ));
     }
 
-    fn start(&mut self) -> CommandId {
+    pub(super) fn start(&mut self) -> CommandId {
         self.last += 1;
         CommandId(self.last)
     }
 
-    fn done(&mut self, id: CommandId, result: Result<(), CommandError>) {
+    pub(super) fn done(&mut self, id: CommandId, result: Result<(), CommandError>) {
         self.replies.push_back((id, Reply::Done(result)));
     }
 }

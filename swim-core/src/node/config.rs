@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Name;
+use crate::serf::direct::MESSAGE_LEN_MAX;
 use crate::serf::tags::{Tags, TagsTooLarge};
 use crate::serf::user_event::USER_EVENT_LEN_MAX;
 use crate::swim::admission::Admission;
@@ -85,6 +86,9 @@ impl Config {
         if self.serf.user_event_size_limit > USER_EVENT_LEN_MAX {
             return Err(ConfigError::UserEventSizeLimit(self.serf.user_event_size_limit));
         }
+        if self.serf.message_size_limit > MESSAGE_LEN_MAX {
+            return Err(ConfigError::MessageSizeLimit(self.serf.message_size_limit));
+        }
         let at_least_one = [
             ("swim.suspicion_mult", self.swim.suspicion_mult as usize),
             ("swim.suspicion_max_timeout_mult", self.swim.suspicion_max_timeout_mult as usize),
@@ -128,6 +132,8 @@ pub enum ConfigError {
     Protocol(u8),
     /// User events would be allowed to be longer than [`USER_EVENT_LEN_MAX`].
     UserEventSizeLimit(usize),
+    /// Messages to one member would be allowed to be longer than [`MESSAGE_LEN_MAX`].
+    MessageSizeLimit(usize),
     /// This field must be at least 1.
     Zero(&'static str),
 }
@@ -148,6 +154,9 @@ impl fmt::Display for ConfigError {
             }
             Self::UserEventSizeLimit(_) => {
                 write!(f, "user event size limit exceeds limit of {USER_EVENT_LEN_MAX} bytes")
+            }
+            Self::MessageSizeLimit(limit) => {
+                write!(f, "serf.message_size_limit is {limit}, and at most {MESSAGE_LEN_MAX} bytes are possible")
             }
             Self::Zero(field) => write!(f, "{field} must be at least 1"),
         }

@@ -10,12 +10,14 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Name, QueryId, StreamId};
+use crate::serf::direct::Delivery;
 use crate::serf::snapshot::Record;
 use crate::serf::tags::Tags;
 use crate::serf::user_event::UserEvent;
 use crate::swim::push_pull::MergeError;
 use crate::wire::framing::StreamError;
 use crate::wire::keyring::{Key, KeyId};
+use crate::wire::serf::Refusal;
 
 /// One call of a `&mut self` method that can change what a node sends; see [`Node::apply`](crate::Node::apply).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +134,19 @@ pub enum Input<'a> {
         #[serde(borrow)]
         records: Vec<Record<'a>>,
     },
+    /// [`Node::send`](crate::Node::send)
+    Send {
+        /// Whom.
+        #[serde(borrow, with = "serde_bytes")]
+        to: &'a [u8],
+        /// What.
+        #[serde(borrow, with = "serde_bytes")]
+        payload: &'a [u8],
+        /// How.
+        by: Delivery,
+    },
+    /// [`Node::poll_event`](crate::Node::poll_event): it makes room, without which messages by stream are refused.
+    PollEvent,
 }
 
 /// A key as an input names it: the key itself is in no trace.
@@ -268,11 +283,12 @@ pub enum Reply {
         primary: String,
     },
     /// The command is over. For a query, and for keys, that is when the time is up; for keys also when all members have
-    /// answered. For a join `Ok` means that at least one seed was reached.
+    /// answered. For a join `Ok` means that at least one seed was reached; for a message, see
+    /// [`Node::send`](crate::Node::send).
     Done(Result<(), CommandError>),
 }
 
-/// Why a full state exchange did not happen.
+/// Why an exchange over a stream did not happen: of the full state, or of a message and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExchangeError {
@@ -286,7 +302,7 @@ pub enum ExchangeError {
     Frame(StreamError),
     /// It could not read what we sent: another key, or none, on either side.
     Rejected,
-    /// Its answer was something else than a full state.
+    /// Its answer was something else than what had been asked for.
     Unexpected,
     /// Its state cannot be merged into ours.
     Merge(MergeError),
@@ -321,8 +337,13 @@ pub enum CommandError {
     NoSeed,
     /// No member has this name.
     NoMember,
-    /// It did not come about in time. Of a change of tags: they are set, but the news may not have spread.
+    /// It did not come about in time. Of a change of tags: they are set, but the news may not have spread. Of a message
+    /// by stream: it may have arrived all the same.
     TimedOut,
+    /// Of a message by stream: the receiver does not tell its application, and why.
+    Refused(Refusal),
+    /// Of a message by stream: there was no answer, and why. It may have arrived all the same.
+    Exchange(ExchangeError),
 }
 
 impl fmt::Display for CommandError {
@@ -332,6 +353,8 @@ impl fmt::Display for CommandError {
             Self::NoSeed => "no seed could be reached",
             Self::NoMember => "no such member",
             Self::TimedOut => "timed out",
+            Self::Refused(refusal) => return refusal.fmt(f),
+            Self::Exchange(error) => return error.fmt(f),
         })
     }
 }

@@ -3,11 +3,13 @@
 //! [`Node`] takes what happens in the world and what the application wants, each with the time at which it happens, and
 //! puts out datagrams, stream actions, replies, events and the next deadline. Read this file first: it routes. `config.rs`
 //! says what can be set, `input.rs` what goes in and out. `transmit.rs` encodes at the last moment, `streams.rs` holds
-//! the conversations over streams, `commands.rs` what the application waits for, `rejected.rs` whom we cannot
-//! understand, `views.rs` shows what a node knows. `trace.rs` records a node's inputs and replays them.
+//! the conversations over streams, `commands.rs` what the application waits for, `direct.rs` what it says to one member,
+//! `rejected.rs` whom we cannot understand, `views.rs` shows what a node knows. `trace.rs` records a node's inputs and
+//! replays them.
 
 mod commands;
 pub mod config;
+mod direct;
 pub mod input;
 mod rejected;
 mod streams;
@@ -35,6 +37,7 @@ use crate::outbox::{Outbox, Outgoing};
 use crate::rng::{Rng, Stream};
 use crate::roster::Roster;
 use crate::serf::Serf;
+use crate::serf::direct::{Delivery, SendError};
 use crate::serf::event::Event;
 use crate::serf::internal_query::{KeyBytes, KeyCommand, KeyOperation};
 use crate::serf::query::{Query, QueryError, RespondError};
@@ -353,6 +356,31 @@ impl Node {
         sent
     }
 
+    /// Says something to one member, and to nobody else; there it comes as [`Event::Message`]. Native wire only. Reply:
+    /// [`Reply::Done`].
+    ///
+    /// **By datagram**, the payload has the room of one packet, at most `serf.message_size_limit`. `Ok` comes when it has
+    /// been handed out by [`poll_transmit`](Self::poll_transmit), and says nothing about its arrival: it may be lost,
+    /// come twice, or come after a later one.
+    ///
+    /// **By stream**, the payload has up to `serf.message_size_limit` bytes, and `swim.stream_timeout` to arrive. `Ok`
+    /// means that the receiver has said that it is in its event queue; not that its application has looked at it, which
+    /// may still be too slow, or end. With [`CommandError::Refused`](crate::node::input::CommandError::Refused) it is
+    /// not. With any other error nobody knows: if only the answer was lost, sending it again makes it come twice. Streams
+    /// may overtake each other.
+    ///
+    /// The receiver drops what comes from no member it knows. The name is the sender's own word: only encryption keeps
+    /// strangers from using one. What we say to ourselves comes at once and without the network.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`]; then nothing is sent.
+    pub fn send(&mut self, now: Instant, to: &[u8], payload: &[u8], by: Delivery) -> Result<CommandId, SendError> {
+        let taken = self.core.send_direct(now, to, payload, by);
+        self.core.settle(now);
+        taken
+    }
+
     /// Has every member install a key, ourselves included: 16, 24 or 32 bytes, 32 on the native wire format. Replies:
     /// [`Reply::Members`], a [`Reply::Key`] from each that answers, [`Reply::Done`].
     ///
@@ -480,6 +508,12 @@ impl Node {
                 let _not_asked = self.list_keys(now);
             }
             Input::Restore { records } => self.restore(now, &records),
+            Input::Send { to, payload, by } => {
+                let _not_sent = self.send(now, to, payload, by);
+            }
+            Input::PollEvent => {
+                let _taken = self.poll_event();
+            }
             Input::PollTransmit => return self.poll_transmit(now, buf),
         }
         None

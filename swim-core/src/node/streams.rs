@@ -7,8 +7,8 @@ use core::time::Duration;
 
 use crate::ids::{CommandId, SequenceNumber, StreamId};
 use crate::log::log;
-use crate::node::Core;
-use crate::node::input::{ExchangeError, StreamAction, StreamFailure, StreamInput};
+use crate::node::input::{CommandError, ExchangeError, StreamAction, StreamFailure, StreamInput};
+use crate::node::{Core, direct};
 use crate::swim::Exchange;
 use crate::swim::push_pull::MergeError;
 use crate::time::Instant;
@@ -16,15 +16,19 @@ use crate::timers::Timer;
 use crate::wire::envelope::{DatagramError, Envelope};
 use crate::wire::framing::{FrameReader, Side, StreamError, frame};
 use crate::wire::message::{Ack, Ping, PushPull, StreamMessage};
+use crate::wire::serf::SerfMessage;
 
 /// The open streams, and what is to be done with them.
 #[derive(Debug)]
 pub(super) struct Streams {
     open: BTreeMap<StreamId, Stream>,
     accepted: usize,
+    /// Those dialled for a message of the application.
+    messages: usize,
     last: u64,
     actions: VecDeque<StreamAction>,
-    /// Bytes received and not yet understood, and bytes handed out to be written, over all streams.
+    /// Bytes received and not yet understood, bytes to be said once a stream is open, and bytes handed out to be
+    /// written, over all streams.
     bytes: usize,
     accepted_max: usize,
     bytes_max: usize,
@@ -36,6 +40,8 @@ struct Stream {
     peer: SocketAddr,
     role: Role,
     reader: FrameReader,
+    /// What was dialled for, where it does not depend on the moment when the stream is open.
+    unsaid: Vec<u8>,
     /// Bytes handed out to be written.
     sending: usize,
     /// The dial has succeeded, and what we dialled for has been said.
@@ -53,6 +59,8 @@ enum Role {
     Probe(SequenceNumber),
     /// A full state exchange of ours, as a joiner or not; for a join that was asked for, the command.
     PushPull { join: bool, command: Option<CommandId> },
+    /// A message of the application to one member.
+    Message(CommandId),
 }
 
 impl Streams {
@@ -60,6 +68,7 @@ impl Streams {
         Self {
             open: BTreeMap::new(),
             accepted: 0,
+            messages: 0,
             last: 0,
             actions: VecDeque::new(),
             bytes: 0,
@@ -78,24 +87,51 @@ impl Streams {
         let id = StreamId(self.last);
         let from = if role == Role::Accepted { Side::Dialler } else { Side::Acceptor };
         let reader = FrameReader::new(from);
-        self.open.insert(id, Stream { peer, role, reader, sending: 0, opened: false, closing: false });
+        let unsaid = Vec::new();
+        self.open.insert(id, Stream { peer, role, reader, unsaid, sending: 0, opened: false, closing: false });
         self.accepted += usize::from(role == Role::Accepted);
+        self.messages += usize::from(matches!(role, Role::Message(_)));
         id
     }
 
     fn remove(&mut self, id: StreamId) -> Option<Stream> {
         let stream = self.open.remove(&id)?;
         self.accepted -= usize::from(stream.role == Role::Accepted);
-        self.bytes -= stream.reader.buffered() + stream.sending;
+        self.messages -= usize::from(matches!(stream.role, Role::Message(_)));
+        self.bytes -= stream.held();
         Some(stream)
+    }
+
+    /// Keeps what is to be said once the stream is open.
+    fn keep_unsaid(&mut self, id: StreamId, message: Vec<u8>) {
+        if let Some(stream) = self.open.get_mut(&id) {
+            self.bytes += message.len();
+            stream.unsaid = message;
+        }
+    }
+
+    fn take_unsaid(&mut self, id: StreamId) -> Vec<u8> {
+        let unsaid = self.open.get_mut(&id).map(|stream| core::mem::take(&mut stream.unsaid)).unwrap_or_default();
+        self.bytes -= unsaid.len();
+        unsaid
     }
 
     #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn check(&self, timers: &crate::timers::Timers) {
-        let bytes: usize = self.open.values().map(|stream| stream.reader.buffered() + stream.sending).sum();
+        let bytes: usize = self.open.values().map(Stream::held).sum();
         assert_eq!(bytes, self.bytes, "every byte is accounted for");
         assert!(self.open.keys().all(|id| timers.deadline(Timer::Stream(*id)).is_some()), "every stream has its timer");
         assert_eq!(self.open.values().filter(|stream| stream.role == Role::Accepted).count(), self.accepted);
+        let messages = self.open.values().filter(|stream| matches!(stream.role, Role::Message(_))).count();
+        assert_eq!(messages, self.messages);
+        assert!(messages <= MESSAGES_MAX, "{messages} messages are under way");
+    }
+}
+
+impl Stream {
+    /// Bytes that it keeps.
+    fn held(&self) -> usize {
+        self.reader.buffered() + self.unsaid.len() + self.sending
     }
 }
 
@@ -130,13 +166,31 @@ impl Core {
         self.dial(seed, Role::PushPull { join: true, command: Some(command) }, now + self.streams.timeout);
     }
 
-    fn dial(&mut self, peer: SocketAddr, role: Role, deadline: Instant) {
+    /// Dials for an encoded message of the application; false when too much is under way already.
+    pub(super) fn start_message(
+        &mut self,
+        now: Instant,
+        peer: SocketAddr,
+        command: CommandId,
+        message: Vec<u8>,
+    ) -> bool {
+        // Half of the room is left to membership.
+        if self.streams.messages >= MESSAGES_MAX || self.streams.bytes > self.streams.bytes_max / 2 {
+            return false;
+        }
+        let id = self.dial(peer, Role::Message(command), now + self.streams.timeout);
+        self.streams.keep_unsaid(id, message);
+        true
+    }
+
+    fn dial(&mut self, peer: SocketAddr, role: Role, deadline: Instant) -> StreamId {
         if let Role::PushPull { .. } = role {
             log!(DEBUG, "exchange_started", peer = peer);
         }
         let id = self.streams.insert(peer, role);
         self.timers.arm(Timer::Stream(id), deadline);
         self.streams.actions.push_back(StreamAction::Open { id, peer });
+        id
     }
 
     pub(super) fn handle_stream(&mut self, envelope: &Envelope, now: Instant, id: StreamId, input: StreamInput<'_>) {
@@ -153,7 +207,7 @@ impl Core {
                 self.streams.bytes -= core::mem::take(&mut stream.sending);
                 if stream.closing {
                     self.finish(id);
-                } else if let Role::PushPull { .. } = role {
+                } else if let Role::PushPull { .. } | Role::Message(_) = role {
                     self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
                 }
             }
@@ -186,6 +240,11 @@ impl Core {
             Role::PushPull { join, .. } => {
                 self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
                 self.encode_state(join, &mut message);
+            }
+            Role::Message(_) => {
+                self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
+                self.stats.messages_direct_sent += 1;
+                codec.encode_stream_user(&self.streams.take_unsaid(id), &mut message);
             }
         }
         self.send(envelope, now, id, Side::Dialler, message, false);
@@ -224,6 +283,13 @@ impl Core {
                         let ignore_old = command.is_some_and(|command| self.commands.ignores_old(command));
                         self.handle_state_reply(now, id, decoded, ignore_old);
                     }
+                    Role::Message(command) => match direct::read_answer(envelope.config().codec, &decoded) {
+                        Ok(refusal) => {
+                            self.finish(id);
+                            self.direct_over(command, refusal.map_or(Ok(()), |why| Err(CommandError::Refused(why))));
+                        }
+                        Err(error) => self.abort(now, id, error),
+                    },
                 },
                 Err(error) => {
                     self.stats.messages_malformed += 1;
@@ -280,6 +346,13 @@ impl Core {
                 }
             }
             StreamMessage::User(bytes) => {
+                if let Ok(SerfMessage::Direct(message)) = codec.decode_serf(bytes) {
+                    let mut answer = Vec::new();
+                    codec.encode_stream_user(&self.take_direct(now, &message), &mut answer);
+                    self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
+                    self.send(envelope, now, id, Side::Acceptor, answer, true);
+                    return;
+                }
                 let (mut cx, swim, serf) = self.parts(now);
                 serf.handle_message(&mut cx, swim, bytes);
                 self.finish(id);
@@ -379,15 +452,29 @@ impl Core {
     }
 
     fn exchange_failed(&mut self, now: Instant, stream: &Stream, error: ExchangeError) {
-        if let Role::PushPull { command, .. } = stream.role {
-            self.stats.push_pulls_failed += 1;
-            log!(WARN, "exchange_failed", peer = stream.peer, error = error);
-            if let Some(command) = command {
-                self.seed_over(now, command, stream.peer, Err(error));
+        match stream.role {
+            Role::Accepted | Role::Probe(_) => {}
+            Role::PushPull { command, .. } => {
+                self.stats.push_pulls_failed += 1;
+                log!(WARN, "exchange_failed", peer = stream.peer, error = error);
+                if let Some(command) = command {
+                    self.seed_over(now, command, stream.peer, Err(error));
+                }
             }
+            Role::Message(command) => self.direct_over(
+                command,
+                Err(if error == ExchangeError::TimedOut {
+                    CommandError::TimedOut
+                } else {
+                    CommandError::Exchange(error)
+                }),
+            ),
         }
     }
 }
+
+/// Streams of our own with messages of the application at the same time.
+const MESSAGES_MAX: usize = 128;
 
 /// The same trouble in the words of datagrams, where it is one that a change of configuration would mend.
 fn as_datagram_error(error: StreamError) -> Option<DatagramError> {

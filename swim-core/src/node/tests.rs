@@ -1,5 +1,7 @@
 //! Whole nodes talking to each other over a perfect network. What needs faults and many members is in `swim-sim`.
 
+mod direct;
+
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -148,6 +150,7 @@ impl Net {
                 Event::User { .. }
                 | Event::Conflict { .. }
                 | Event::Query { .. }
+                | Event::Message { .. }
                 | Event::KeyringChanged
                 | Event::NameLost { .. }
                 | Event::Rejected { .. }

@@ -22,6 +22,7 @@ use crate::ids::{CommandId, LamportTime, QueryId, StreamId};
 use crate::node::Node;
 use crate::node::config::{Config, ConfigError};
 use crate::node::input::{Input, KeyRef, Reply, StreamAction, StreamInput, Transmit};
+use crate::serf::direct::{Delivery, SendError};
 use crate::serf::event::Event;
 use crate::serf::query::{Query, QueryError, RespondError};
 use crate::serf::snapshot::{self, Record};
@@ -240,6 +241,16 @@ impl<S: Sink> Traced<S> {
         self.node.respond(now, to, payload)
     }
 
+    /// See [`Node::send`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the node.
+    pub fn send(&mut self, now: Instant, to: &[u8], payload: &[u8], by: Delivery) -> Result<CommandId, SendError> {
+        self.record(now, &Input::Send { to, payload, by });
+        self.node.send(now, to, payload, by)
+    }
+
     /// See [`Node::install_key`].
     ///
     /// # Errors
@@ -315,9 +326,11 @@ impl<S: Sink> Traced<S> {
         self.node.poll_reply()
     }
 
-    /// See [`Node::poll_event`].
+    /// See [`Node::poll_event`]. Recorded only when there was one, and as of the last record: it takes no time.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.node.poll_event()
+        let event = self.node.poll_event()?;
+        self.record(self.last, &Input::PollEvent);
+        Some(event)
     }
 
     /// See [`Node::poll_record`].
@@ -466,9 +479,8 @@ impl<'t> Replay<'t> {
             self.actions.push_back(self.outputs.actions);
             see(Output::Stream(action));
         }
-        // Nobody listens to these; untaken they would pile up.
+        // Nobody listens to these; untaken they would pile up. Events are bounded, and taken when they were taken then.
         while self.node.poll_reply().is_some() {}
-        while self.node.poll_event().is_some() {}
         while self.node.poll_record().is_some() {}
         Ok(Step::Input(self.now))
     }

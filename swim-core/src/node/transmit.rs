@@ -113,6 +113,16 @@ impl Core {
                 // Nothing rides along: like memberlist, and a message may be as long as a packet.
                 Some((to, false))
             }
+            Outgoing::Direct { to, command } => {
+                let message = self.outbox.take_direct()?;
+                packet.push(|buf| {
+                    buf.push(kind::USER);
+                    buf.extend_from_slice(&message);
+                });
+                self.stats.messages_direct_sent += 1;
+                self.commands.done(command, Ok(()));
+                Some((to, false))
+            }
             Outgoing::Gossip { to, .. } => Some((to, true)),
         }
     }
@@ -152,7 +162,8 @@ impl Core {
             | Outgoing::Ack { .. }
             | Outgoing::RelayedAck { .. }
             | Outgoing::Nack { .. }
-            | Outgoing::User { .. } => false,
+            | Outgoing::User { .. }
+            | Outgoing::Direct { .. } => false,
         }
     }
 }

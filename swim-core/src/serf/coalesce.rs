@@ -242,6 +242,7 @@ mod tests {
                 Event::User { payload, .. } => String::from_utf8(payload.unwrap().into()).unwrap(),
                 Event::Member { kind, member } => alloc::format!("{} {}", kind.as_str(), member.name),
                 other @ (Event::Query { .. }
+                | Event::Message { .. }
                 | Event::KeyringChanged
                 | Event::NameLost { .. }
                 | Event::Conflict { .. }
@@ -369,7 +370,7 @@ mod tests {
             MemberInfo { name: name.into(), ..view.to_info() }
         };
         let second = Duration::from_secs(1);
-        let (mut coalescer, mut events) = (MemberCoalescer::new(second, second, 100), EventQueue::new(100));
+        let (mut coalescer, mut events) = (MemberCoalescer::new(second, second, 100), EventQueue::new(100, 0));
         let mut happen = |scene: &mut Scene, rows: &[(u32, MemberEvent, &str)]| {
             for (id, kind, name) in rows {
                 let member = info(name, scene);

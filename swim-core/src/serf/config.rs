@@ -58,6 +58,12 @@ pub struct Config {
     pub query_size_limit: usize,
     /// Longest answer that is given, encoded, in bytes.
     pub query_response_size_limit: usize,
+    /// Longest message to and from a single member, in bytes of payload; at most
+    /// [`MESSAGE_LEN_MAX`](crate::serf::direct::MESSAGE_LEN_MAX). A datagram holds less. Longer ones are refused.
+    pub message_size_limit: usize,
+    /// Bytes of such messages that wait for `poll_event`; past it they are dropped and counted like other events. One
+    /// always fits.
+    pub message_bytes_max: usize,
     /// Whether the others are asked whose our name is when somebody else claims it.
     pub resolve_name_conflicts: bool,
     /// Whether records come out for a snapshot file, by which the node finds its cluster again after a restart. They
@@ -96,6 +102,8 @@ impl Default for Config {
             query_timeout_mult: 16,
             query_size_limit: 1024,
             query_response_size_limit: 1024,
+            message_size_limit: 1 << 20,
+            message_bytes_max: 16 << 20,
             resolve_name_conflicts: true,
             snapshot: false,
             rejoin_after_leave: false,

@@ -5,6 +5,7 @@ use alloc::collections::VecDeque;
 use core::net::SocketAddr;
 
 use crate::ids::{LamportTime, Name, QueryId};
+use crate::serf::direct::Delivery;
 use crate::serf::member::MemberInfo;
 use crate::stats::Stats;
 use crate::time::Instant;
@@ -59,6 +60,16 @@ pub enum Event {
         payload: Box<[u8]>,
         /// When the asker stops to listen, by our clock.
         deadline: Instant,
+    },
+    /// A member says something to us alone; [`Node::send`](crate::Node::send) there. What came by datagram may come twice.
+    Message {
+        /// The member, as it calls itself: it is one of those we know, but only encryption keeps strangers from using its
+        /// name.
+        from: Name,
+        /// What: any bytes.
+        payload: Box<[u8]>,
+        /// How it came.
+        by: Delivery,
     },
     /// The keys were changed, by a query of some member: whoever keeps them in a file should write it anew. After
     /// [`Missed`](Self::Missed), too.
@@ -121,30 +132,46 @@ impl MemberEvent {
 pub(crate) struct EventQueue {
     waiting: VecDeque<Event>,
     max: usize,
+    /// Of the messages that wait.
+    message_bytes: usize,
+    message_bytes_max: usize,
     /// Dropped since the last event that waits.
     missed: u64,
 }
 
 impl EventQueue {
-    pub(crate) fn new(max: usize) -> Self {
-        Self { waiting: VecDeque::new(), max, missed: 0 }
+    pub(crate) fn new(max: usize, message_bytes_max: usize) -> Self {
+        Self { waiting: VecDeque::new(), max, message_bytes: 0, message_bytes_max, missed: 0 }
     }
 
     /// Queues what `event` makes; it is not even made when there is no room.
     pub(crate) fn push(&mut self, stats: &mut Stats, event: impl FnOnce() -> Event) {
+        self.push_sized(stats, 0, event);
+    }
+
+    /// As [`push`](Self::push), a message with a payload of `len` bytes, which are bounded as well; whether there was
+    /// room. There always is for one.
+    pub(crate) fn push_sized(&mut self, stats: &mut Stats, len: usize, event: impl FnOnce() -> Event) -> bool {
         let notice = usize::from(self.missed > 0);
-        if self.waiting.len() + notice >= self.max {
+        let long = self.message_bytes > 0 && self.message_bytes.saturating_add(len) > self.message_bytes_max;
+        if self.waiting.len() + notice >= self.max || (len > 0 && long) {
             self.missed += 1;
             stats.events_dropped += 1;
-            return;
+            return false;
         }
         let missed = self.take_missed();
         self.waiting.extend(missed);
+        self.message_bytes += len;
         self.waiting.push_back(event());
+        true
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
-        self.waiting.pop_front().or_else(|| self.take_missed())
+        let event = self.waiting.pop_front();
+        if let Some(Event::Message { payload, .. }) = &event {
+            self.message_bytes -= payload.len();
+        }
+        event.or_else(|| self.take_missed())
     }
 
     fn take_missed(&mut self) -> Option<Event> {
@@ -161,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_says_what_was_missed() {
-        let (mut queue, mut stats) = (EventQueue::new(2), Stats::default());
+        let (mut queue, mut stats) = (EventQueue::new(2, 0), Stats::default());
         let conflict = |n: u8| Event::Conflict {
             name: "n".into(),
             existing: ([127, 0, 0, 1], 1).into(),
@@ -180,5 +207,23 @@ mod tests {
         queue.push(&mut stats, || conflict(9));
         let popped: Vec<_> = core::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(popped, [Event::Missed { count: 1 }, conflict(9)], "the notice stands where the gap is");
+    }
+    #[test]
+    fn messages_are_bounded_by_their_bytes_too() {
+        let (mut queue, mut stats) = (EventQueue::new(10, 8), Stats::default());
+        let message = |len: usize| Event::Message {
+            from: "n".into(),
+            payload: alloc::vec![1; len].into(),
+            by: Delivery::Datagram,
+        };
+        let mut push = |queue: &mut EventQueue, len| queue.push_sized(&mut stats, len, || message(len));
+        assert!(push(&mut queue, 20), "one always fits");
+        assert!(!push(&mut queue, 1) && push(&mut queue, 0));
+        let popped: Vec<_> = core::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(popped, [message(20), Event::Missed { count: 1 }, message(0)]);
+        assert!(push(&mut queue, 5) && push(&mut queue, 3) && !push(&mut queue, 1));
+        assert_eq!(queue.pop(), Some(message(5)));
+        assert!(push(&mut queue, 5));
+        assert_eq!(stats.events_dropped, 2);
     }
 }

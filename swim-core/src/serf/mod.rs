@@ -3,14 +3,15 @@
 //! Start with `member.rs`, the statuses and how membership changes move them, and `intent.rs`, the messages that say what
 //! a member means to do. `lamport.rs` orders these. `leave.rs` is the local node's goodbye, `push_pull.rs` what rides on
 //! full state exchanges, `reap.rs` the forgetting, `reconnect.rs` what is tried before, `snapshot.rs` what outlives a
-//! restart. `user_event.rs` is what applications say to each other, `tags.rs` what they say of themselves; `event.rs` is
-//! what they are told, and `coalesce.rs` holds it back if they want that. `query.rs` asks and answers, `filter.rs` says
-//! whom a query is for, `internal_query.rs` is what nodes ask each other. `coordinate.rs` estimates round trips between
-//! any two members.
+//! restart. `user_event.rs` is what applications say to everybody, `direct.rs` what they say to one member, `tags.rs` what
+//! they say of themselves; `event.rs` is what they are told, and `coalesce.rs` holds it back if they want that. `query.rs`
+//! asks and answers, `filter.rs` says whom a query is for, `internal_query.rs` is what nodes ask each other.
+//! `coordinate.rs` estimates round trips between any two members.
 
 mod coalesce;
 pub mod config;
 pub mod coordinate;
+pub mod direct;
 pub mod event;
 mod filter;
 mod intent;
@@ -37,6 +38,7 @@ use crate::roster::Roster;
 use crate::serf::coalesce::{MemberCoalescer, UserCoalescer};
 use crate::serf::config::Config;
 use crate::serf::coordinate::Coordinates;
+use crate::serf::direct::Delivery;
 use crate::serf::event::{Event, EventQueue};
 use crate::serf::intent::RecentIntents;
 use crate::serf::lamport::LamportClock;
@@ -107,7 +109,7 @@ impl Serf {
                 config.user_quiescent_period,
                 config.event_queue_max,
             ),
-            events: EventQueue::new(config.event_queue_max),
+            events: EventQueue::new(config.event_queue_max, config.message_bytes_max),
             coordinates: config.coordinates.then(|| Coordinates::new(swim.local(), hashing.next_u64())),
             coordinate_rng: Rng::new(seed, Stream::Coordinates),
             message_len_max: usize::MAX,
@@ -119,7 +121,7 @@ impl Serf {
         serf
     }
 
-    /// A message of Serf that came by gossip.
+    /// A message of Serf that came by gossip, or to us alone.
     pub(crate) fn handle_message(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -154,8 +156,12 @@ impl Serf {
                 self.handle_relay(cx, swim, &relay);
                 false
             }
-            // Only full state exchanges carry this one.
-            Ok(SerfMessage::PushPull(_)) | Err(MessageError::UnknownKind(_)) => {
+            Ok(SerfMessage::Direct(message)) => {
+                let _counted = self.handle_direct(cx, &message, Delivery::Datagram);
+                false
+            }
+            // Only full state exchanges carry the first, and only streams the second.
+            Ok(SerfMessage::PushPull(_) | SerfMessage::DirectAnswer(_)) | Err(MessageError::UnknownKind(_)) => {
                 cx.stats.serf_messages_unknown += 1;
                 false
             }

@@ -139,6 +139,7 @@ impl Scene {
                 Event::User { .. }
                 | Event::Conflict { .. }
                 | Event::Query { .. }
+                | Event::Message { .. }
                 | Event::KeyringChanged
                 | Event::NameLost { .. }
                 | Event::Rejected { .. }

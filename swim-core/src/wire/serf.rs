@@ -2,13 +2,14 @@
 //!
 //! Most travel in user messages; this file has their kinds, the choice between them, and the two shortest. The others
 //! are one file each: `user_event.rs`, `query.rs` with the answers to queries, `relay.rs`. `push_pull.rs` is the user
-//! state of a full exchange.
+//! state of a full exchange. `direct.rs` is ours alone: messages from one member to another.
 //!
 //! Then there is what those carry: `filter.rs` says whom a query is for; `conflict.rs` and `keys.rs` are the payloads of
 //! Serf's own queries and their answers, `coordinate.rs` that of acks, `tags.rs` the metadata of members.
 
 mod conflict;
 mod coordinate;
+mod direct;
 mod fields;
 mod filter;
 mod keys;
@@ -21,6 +22,7 @@ mod user_event;
 
 pub use self::conflict::{MemberTags, MemberView};
 pub use self::coordinate::{CoordinateError, DIMENSIONS, WireCoordinate};
+pub use self::direct::{DirectAnswer, DirectMessage, Refusal};
 pub use self::filter::Filter;
 pub use self::keys::{KeyRequest, KeyResponse, Keys};
 pub use self::list::Names;
@@ -40,7 +42,7 @@ use super::native;
 use super::reader::Reader;
 use crate::ids::LamportTime;
 
-/// The first byte of every message of Serf. The numbers are the same in both codecs.
+/// The first byte of every message of Serf. The numbers are the same in both codecs; the last two are native only.
 pub mod kind {
     #![allow(missing_docs, reason = "the names are the documentation")]
     pub const LEAVE: u8 = 0;
@@ -53,6 +55,8 @@ pub mod kind {
     pub const KEY_REQUEST: u8 = 7;
     pub const KEY_RESPONSE: u8 = 8;
     pub const RELAY: u8 = 9;
+    pub const DIRECT: u8 = 10;
+    pub const DIRECT_ANSWER: u8 = 11;
 }
 
 /// A message of the layer above membership.
@@ -75,6 +79,10 @@ pub enum SerfMessage<'a> {
     QueryResponse(QueryResponse<'a>),
     /// An answer that is to be handed on to the asker.
     Relay(Relay<'a>),
+    /// A member's application tells another's something. Native wire only.
+    Direct(DirectMessage<'a>),
+    /// What became of that; only in streams. Native wire only.
+    DirectAnswer(DirectAnswer),
 }
 
 /// The intent to leave, or to make a failed member leave.
@@ -115,6 +123,8 @@ impl Codec {
             kind::QUERY => SerfMessage::Query(Query::read(self, reader)?),
             kind::QUERY_RESPONSE => SerfMessage::QueryResponse(QueryResponse::read(self, reader)?),
             kind::RELAY => SerfMessage::Relay(Relay::read(self, reader)?),
+            kind::DIRECT => SerfMessage::Direct(DirectMessage::read(self, reader)?),
+            kind::DIRECT_ANSWER => SerfMessage::DirectAnswer(DirectAnswer::read(self, reader)?),
             kind => return Err(MessageError::UnknownKind(kind)),
         })
     }

@@ -16,6 +16,7 @@ use swim_core::ids::{CommandId, StreamId};
 use swim_core::node::config::ConfigError;
 use swim_core::node::input::Reply;
 use swim_core::node::trace::Traced;
+use swim_core::serf::direct::{Delivery, SendError};
 use swim_core::serf::tags::{Tags, TagsTooLarge};
 use swim_core::{Config, Event, Instant, Node};
 
@@ -250,6 +251,21 @@ impl World {
     /// [`Node::ping`]
     pub fn ping(&mut self, id: HostId, name: &[u8]) -> CommandId {
         self.command(id, |node, now| node.ping(now, name))
+    }
+
+    /// [`Node::send`]
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be sent.
+    pub fn send_message(
+        &mut self,
+        id: HostId,
+        to: &[u8],
+        payload: &[u8],
+        by: Delivery,
+    ) -> Result<CommandId, SendError> {
+        self.command(id, |node, now| node.send(now, to, payload, by))
     }
 
     /// [`Node::set_tags`]

@@ -23,7 +23,7 @@ proptest! {
 
     /// Whatever arrives is a message, or an error; what borrows from it can be walked through.
     #[test]
-    fn any_bytes_are_survived(kind in 0_u8..12, body in prop::collection::vec(any::<u8>(), 0..100)) {
+    fn any_bytes_are_survived(kind in 0_u8..13, body in prop::collection::vec(any::<u8>(), 0..100)) {
         let bytes: Vec<u8> = [kind].into_iter().chain(body).collect();
         for codec in BOTH {
             survive(codec, &bytes);
