@@ -42,6 +42,13 @@ use crate::{Config, Instant, Node};
 /// # Panics
 ///
 /// When an invariant is broken.
+///
+/// # Examples
+///
+/// ```
+/// // Natively, three bytes of rubbish from the first peer; then about a second passes.
+/// swim_core::fuzzing::run_datagram(b"\x00\x00\x03\x00\xf5??\x08\x0a");
+/// ```
 pub fn run_datagram(bytes: &[u8]) {
     run(bytes);
 }

@@ -7,7 +7,8 @@ use core::fmt::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-/// A member's own version number. Only its owner raises it, to refute an accusation (SWIM §4.2).
+/// A member's own version number. Only its owner raises it, to refute an accusation or to announce a change (SWIM
+/// §4.2). See [`Incarnation::next`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Incarnation(pub u32);
 
@@ -20,37 +21,61 @@ impl Incarnation {
     pub const MAX: Self = Self(u32::MAX);
 
     /// The one after, or the same at the top of the range.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::Incarnation;
+    ///
+    /// // Accused at 7, a member announces itself with 8.
+    /// assert_eq!(Incarnation(7).next(), Incarnation(8));
+    /// assert_eq!(Incarnation::NONE.next(), Incarnation::FIRST);
+    /// assert_eq!(Incarnation::MAX.next(), Incarnation::MAX);
+    /// ```
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 }
 
-/// Matches an ack or a nack to its ping. Not an [`Incarnation`].
+/// Matches an ack or a nack to its ping. Not an [`Incarnation`]. See [`SequenceNumber::next`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct SequenceNumber(pub u32);
 
 impl SequenceNumber {
     /// The one after; wraps.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::SequenceNumber;
+    ///
+    /// assert_eq!(SequenceNumber(7).next(), SequenceNumber(8));
+    /// assert_eq!(SequenceNumber(u32::MAX).next(), SequenceNumber(0));
+    /// ```
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }
 }
 
-/// A logical time of one of Serf's three clocks (Serf: `serf/lamport.go`).
+/// A logical time of one of Serf's three clocks (Serf: `serf/lamport.go`). See
+/// [`Node::user_event`](crate::Node::user_event).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct LamportTime(pub u64);
 
-/// Names one stream between the node and its driver. Never reused by one node.
+/// Names one stream between the node and its driver. Never reused by one node. See
+/// [`Node::handle_stream`](crate::Node::handle_stream).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StreamId(pub u64);
 
-/// Names one command of the application; its replies carry it. Never reused by one node.
+/// Names one command of the application; its replies carry it. Never reused by one node. See
+/// [`Node::poll_reply`](crate::Node::poll_reply).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CommandId(pub u64);
 
-/// Names one query of another node that may be answered. Never reused by one node.
+/// Names one query of another node that may be answered. Never reused by one node. See
+/// [`Node::respond`](crate::Node::respond).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct QueryId(pub u64);
 
@@ -89,18 +114,41 @@ impl fmt::Display for LamportTime {
 
 /// A node name: any bytes, compared as bytes.
 ///
-/// What comes from the network need not be UTF-8; [`Display`](fmt::Display) writes such bytes as `\xNN`. Our own
-/// name, given in the configuration, must be UTF-8 of 1 to 128 bytes.
+/// What comes from the network need not be UTF-8; [`Display`](fmt::Display) writes such bytes as `\xNN`, and control
+/// characters as escapes. Our own name, given in the configuration, must be UTF-8 of 1 to 128 bytes.
+///
+/// ```
+/// use swim_core::ids::Name;
+///
+/// let name = Name::from("web-1");
+/// assert_eq!(name, "web-1");
+/// assert_eq!(Name::from(&b"web\xff\n"[..]).to_string(), r"web\xff\n");
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Name(#[serde(with = "serde_bytes")] Box<[u8]>);
 
 impl Name {
     /// The bytes as announced.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::ids::Name;
+    /// assert_eq!(Name::from(&b"caf\xe9"[..]).as_bytes(), b"caf\xe9");
+    /// ```
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// The name as text, if it is UTF-8.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::ids::Name;
+    /// assert_eq!(Name::from("café").as_str(), Some("café"));
+    /// assert_eq!(Name::from(&b"caf\xe9"[..]).as_str(), None);
+    /// ```
     pub fn as_str(&self) -> Option<&str> {
         core::str::from_utf8(&self.0).ok()
     }

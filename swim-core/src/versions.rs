@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a member understands: the membership protocol's range and the application's.
+/// What a member understands: the membership protocol's range and the application's. See
+/// [`Member::versions`](crate::Member::versions).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Versions {
     /// Of the membership protocol.
@@ -13,7 +14,7 @@ pub struct Versions {
     pub features: u32,
 }
 
-/// A range of versions and the one that is spoken.
+/// A range of versions and the one that is spoken. See [`Member::versions`](crate::Member::versions).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct VersionRange {
     /// Lowest understood.

@@ -15,9 +15,11 @@ use crate::{serf, swim, wire};
 /// Everything a node needs to know. Start from a preset and change what differs.
 ///
 /// ```
-/// let mut config = swim_core::Config::lan("web-1", "10.0.0.7:7946".parse().unwrap());
+/// let mut config = swim_core::Config::lan("web-1", "10.0.0.7:7946".parse()?);
 /// config.tags.insert("role", "web");
 /// config.swim.gossip_nodes = 4;
+/// assert_eq!(config.validate(), Ok(()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
@@ -43,7 +45,20 @@ pub struct Config {
 }
 
 impl Config {
-    /// For one data centre, on the native wire format.
+    /// For one data centre, on the native wire format: the presets [`swim::config::Config::lan`],
+    /// [`serf::config::Config::default`] and [`wire::Config::native`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::{Config, wire};
+    ///
+    /// let mut config = Config::lan("web-1", "10.0.0.7:7946".parse()?);
+    /// // In a cluster of Serf agents:
+    /// config.wire = wire::Config::serf();
+    /// assert_eq!(config.validate(), Ok(()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn lan(name: impl Into<Name>, advertise: SocketAddr) -> Self {
         Self {
             name: name.into(),
@@ -58,17 +73,55 @@ impl Config {
         }
     }
 
-    /// Across the internet.
+    /// Across the internet: as [`lan`](Self::lan), with the times of [`swim::config::Config::wan`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::Config;
+    /// let address = "203.0.113.7:7946".parse()?;
+    /// let (lan, wan) = (Config::lan("web-1", address), Config::wan("web-1", address));
+    /// assert!(wan.swim.probe_timeout > lan.swim.probe_timeout);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn wan(name: impl Into<Name>, advertise: SocketAddr) -> Self {
         Self { swim: swim::config::Config::wan(), ..Self::lan(name, advertise) }
     }
 
-    /// On one machine.
+    /// On one machine: as [`lan`](Self::lan), with the times of [`swim::config::Config::local`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::Config;
+    /// let address = "127.0.0.1:7946".parse()?;
+    /// let (lan, local) = (Config::lan("web-1", address), Config::local("web-1", address));
+    /// assert!(local.swim.gossip_interval < lan.swim.gossip_interval);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn local(name: impl Into<Name>, advertise: SocketAddr) -> Self {
         Self { swim: swim::config::Config::local(), ..Self::lan(name, advertise) }
     }
 
     /// Whether a node could be made from this.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::{Config, ConfigError};
+    ///
+    /// let mut config = Config::lan("web-1", "10.0.0.7:7946".parse()?);
+    /// assert_eq!(config.validate(), Ok(()));
+    /// config.swim.retransmit_mult = 0;
+    /// assert_eq!(config.validate(), Err(ConfigError::Zero("swim.retransmit_mult")));
+    /// config.advertise.set_ip([0, 0, 0, 0].into());
+    /// assert_eq!(config.validate(), Err(ConfigError::Advertise("0.0.0.0:7946".parse()?)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn validate(&self) -> Result<(), ConfigError> {
         let len = self.name.as_bytes().len();
         if len == 0 || len > NAME_LEN_MAX || self.name.as_str().is_none() {
@@ -113,7 +166,7 @@ pub const NAME_LEN_MAX: usize = 128;
 /// Serf protocol versions there are.
 pub const SERF_PROTOCOLS: (u8, u8) = (2, 5);
 
-/// Why no node can be made from a configuration.
+/// Why no node can be made from a configuration. See [`Config::validate`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {

@@ -19,7 +19,7 @@ use crate::wire::framing::StreamError;
 use crate::wire::keyring::{Key, KeyId};
 use crate::wire::serf::Refusal;
 
-/// One call of a `&mut self` method that can change what a node sends; see [`Node::apply`](crate::Node::apply).
+/// One call of a `&mut self` method that can change what a node sends. See [`Node::apply`](crate::Node::apply).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Input<'a> {
@@ -149,7 +149,7 @@ pub enum Input<'a> {
     PollEvent,
 }
 
-/// A key as an input names it: the key itself is in no trace.
+/// A key as an input names it: the key itself is in no trace. See [`KeyRef::new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyRef {
     /// A key.
@@ -159,7 +159,19 @@ pub enum KeyRef {
 }
 
 impl KeyRef {
-    /// Names what an application gives for a key.
+    /// Names what an application gives for a key: what is none is told apart by its length only, up to 65535.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::input::KeyRef;
+    /// use swim_core::wire::keyring::Key;
+    ///
+    /// let key = [7; 32];
+    /// assert_eq!(KeyRef::new(&key), KeyRef::Id(Key::new(&key)?.id()));
+    /// assert_eq!(KeyRef::new(b"a slip of the pen"), KeyRef::Unfit(17));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(bytes: &[u8]) -> Self {
         match Key::new(bytes) {
             Ok(key) => Self::Id(key.id()),
@@ -168,7 +180,7 @@ impl KeyRef {
     }
 }
 
-/// What happened to a stream.
+/// What happened to a stream. See [`Node::handle_stream`](crate::Node::handle_stream).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StreamInput<'a> {
     /// The dial that [`StreamAction::Open`] asked for succeeded.
@@ -184,14 +196,18 @@ pub enum StreamInput<'a> {
     Failed(StreamFailure),
 }
 
-/// Why a stream is gone.
+/// Why a stream is gone. See [`Node::handle_stream`](crate::Node::handle_stream).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the operating system's own words")]
 pub enum StreamFailure {
+    /// Nobody listens there.
     Refused,
+    /// No way leads there.
     Unreachable,
+    /// The operating system has given up.
     TimedOut,
+    /// The other side, or somebody between, has broken it off.
     Reset,
+    /// Anything else.
     Other,
 }
 
@@ -207,7 +223,7 @@ impl fmt::Display for StreamFailure {
     }
 }
 
-/// What the driver is to do with a stream.
+/// What the driver is to do with a stream. See [`Node::poll_stream`](crate::Node::poll_stream).
 ///
 /// After `Finish` or `Abort` the node has forgotten the stream and ignores whatever it still hears of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,14 +254,16 @@ pub enum StreamAction {
     },
 }
 
-/// Where the datagram that [`Node::poll_transmit`](crate::Node::poll_transmit) wrote is to go.
+/// Where the datagram is to go that has been written into the driver's buffer. See
+/// [`Node::poll_transmit`](crate::Node::poll_transmit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmit {
     /// The receiver.
     pub destination: SocketAddr,
 }
 
-/// What became of a command. Everything about one command comes under its id, the last of it a [`Reply::Done`].
+/// What became of a command. Everything about one command comes under its id, the last of it a [`Reply::Done`]. See
+/// [`Node::poll_reply`](crate::Node::poll_reply), and the command itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reply {
@@ -288,7 +306,8 @@ pub enum Reply {
     Done(Result<(), CommandError>),
 }
 
-/// Why an exchange over a stream did not happen: of the full state, or of a message and its answer.
+/// Why an exchange over a stream did not happen: of the full state, or of a message and its answer. See
+/// [`Node::handle_stream`](crate::Node::handle_stream).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExchangeError {
@@ -327,7 +346,7 @@ impl fmt::Display for ExchangeError {
 
 impl core::error::Error for ExchangeError {}
 
-/// Why a command failed.
+/// Why a command failed. See [`Node::poll_reply`](crate::Node::poll_reply).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CommandError {

@@ -58,12 +58,16 @@ use crate::wire::message::{Message, Ping};
 
 /// One member of a cluster, as a pure state machine.
 ///
-/// Every method takes the time from its caller; it must never go back. After any call, the outputs may have grown: drain
-/// [`poll_transmit`](Self::poll_transmit), [`poll_stream`](Self::poll_stream), [`poll_reply`](Self::poll_reply),
-/// [`poll_event`](Self::poll_event) and [`poll_record`](Self::poll_record), then wait until [`poll_timeout`](Self::poll_timeout). Only `poll_event` may wait for
-/// a slow application; past its bound, events are dropped and counted.
+/// Whatever depends on the time takes it from the caller; it must never go back. After any call, the outputs may have
+/// grown: drain [`poll_transmit`](Self::poll_transmit), [`poll_stream`](Self::poll_stream),
+/// [`poll_reply`](Self::poll_reply), [`poll_event`](Self::poll_event) and [`poll_record`](Self::poll_record), then wait
+/// until [`poll_timeout`](Self::poll_timeout). Only the last two outputs may wait for a slow application: past their
+/// bounds, events are dropped and counted, and records are replaced by the wish to write the snapshot anew.
 ///
 /// The same configuration, the same seed and the same calls at the same times give the same outputs, byte for byte.
+///
+/// See [`Node::join`], and the [example of the crate](crate), which is a whole driver. In the examples of the methods
+/// such drivers work unseen, and carry what `a` and `b` send to each other.
 #[derive(Debug)]
 pub struct Node {
     config: Config,
@@ -91,7 +95,7 @@ struct Core {
     ack_payload: Vec<u8>,
 }
 
-/// Sizes and times of the moment.
+/// Sizes and times of the moment. See [`Node::summary`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
@@ -132,6 +136,22 @@ impl Node {
     /// # Errors
     ///
     /// Those of [`Config::validate`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::{Config, Instant, Node};
+    ///
+    /// let config = Config::lan("web-1", "10.0.0.7:7946".parse()?);
+    /// # let from_the_operating_system = || [7; 32];
+    /// let node = Node::new(config, from_the_operating_system(), Instant::ZERO)?;
+    /// assert_eq!(*node.local().name(), "web-1");
+    /// assert_eq!(node.members().count(), 1);
+    ///
+    /// let nameless = Config::lan("", "10.0.0.7:7946".parse()?);
+    /// assert!(Node::new(nameless, [8; 32], Instant::ZERO).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Result<Self, ConfigError> {
         config.validate()?;
         let mut envelope = Envelope::new(config.wire.clone()).map_err(ConfigError::Wire)?;
@@ -183,16 +203,60 @@ impl Node {
 
     /// Takes in the snapshot of an earlier run, and tries its members one after the other, in random order, until one
     /// has answered: a join that nobody waits for. Call it before anything else, once; without records nothing happens.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let now = swim_core::Instant::ZERO;
+    /// # let mut node = node(config("web-1", 7946), now);
+    /// use swim_core::node::input::StreamAction;
+    /// use swim_core::serf::snapshot::Record;
+    ///
+    /// let file = b"alive: web-2 10.0.0.8:7946\nevent-clock: 40\n";
+    /// let lines = file.split(|byte| *byte == b'\n');
+    /// let records: Vec<_> = lines.filter_map(|line| Record::parse_line(line).ok().flatten()).collect();
+    /// node.restore(now, &records);
+    /// // Back to the member that was there; user events up to time 40 are not told again.
+    /// let Some(StreamAction::Open { peer, .. }) = node.poll_stream() else { panic!("it dials nobody") };
+    /// assert_eq!(peer, "10.0.0.8:7946".parse()?);
+    /// assert_eq!(node.summary().event_time.0, 41);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn restore(&mut self, now: Instant, records: &[Record<'_>]) {
         self.core.restore(now, records);
         self.core.settle(now);
     }
 
-    /// A datagram has arrived. It is decrypted in place.
+    /// A datagram has arrived. It is decrypted in place: what is left in the buffer afterwards means nothing.
     ///
     /// # Errors
     ///
-    /// When it is dropped whole: counted already, nothing has changed, nothing need be done.
+    /// When it is dropped whole: counted already, no member has changed, nothing need be done. A source that a change
+    /// of configuration would mend is also reported, as [`Event::Rejected`]. A bad message in a good datagram is no
+    /// error; it is counted, and the others stand.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::envelope::DatagramError;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    /// # let (mut buf, from, socket) = (Vec::new(), a.local().address(), "127.0.0.1:80".parse()?);
+    ///
+    /// a.ping(now, b"b");
+    /// while a.poll_transmit(now, &mut buf).is_some() {
+    ///     // Over the network, and there:
+    ///     b.handle_datagram(now, from, &mut buf)?;
+    /// }
+    /// # assert!(b.poll_transmit(now, &mut buf).is_some_and(|transmit| transmit.destination == from));
+    /// let stray = b.handle_datagram(now, socket, &mut b"GET / HTTP/1.1".to_vec());
+    /// assert_eq!(stray, Err(DatagramError::Garbage));
+    /// assert_eq!(b.stats().datagrams_malformed, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn handle_datagram(
         &mut self,
         now: Instant,
@@ -223,6 +287,20 @@ impl Node {
     }
 
     /// Does what is due. Cheap when nothing is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let now = swim_core::Instant::ZERO;
+    /// # let mut node = node(config("a", 7946), now);
+    /// let due = node.poll_timeout().expect("a member always probes");
+    /// node.handle_timeout(now); // too early: nothing happens
+    /// assert_eq!(node.poll_timeout(), Some(due));
+    /// node.handle_timeout(due);
+    /// assert!(node.poll_timeout() > Some(due));
+    /// ```
     pub fn handle_timeout(&mut self, now: Instant) {
         let Self { core, .. } = self;
         while let Some(timer) = core.timers.pop_due(now) {
@@ -254,21 +332,77 @@ impl Node {
         self.settle(now);
     }
 
-    /// Somebody has opened a stream to us. `None`: too many are open, close it.
+    /// Somebody has opened a stream to us. `None`: `streams_max` are open already, close it. Otherwise what happens to
+    /// it is told to [`handle_stream`](Self::handle_stream) under this name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let now = swim_core::Instant::ZERO;
+    /// # let (first, second) = ("127.0.0.1:5001".parse()?, "127.0.0.1:5002".parse()?);
+    /// let mut config = config("a", 7946);
+    /// config.streams_max = 1;
+    /// let mut node = node(config, now);
+    /// assert!(node.accept_stream(now, first).is_some());
+    /// assert_eq!(node.accept_stream(now, second), None);
+    /// assert_eq!(node.stats().streams_over_limit, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn accept_stream(&mut self, now: Instant, from: SocketAddr) -> Option<StreamId> {
         self.core.accept_stream(now, from)
     }
 
     /// Something happened to a stream. What the node has finished or aborted is ignored.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let now = swim_core::Instant::ZERO;
+    /// # let (mut node, seed) = (node(config("a", 7946), now), "127.0.0.1:7947".parse()?);
+    /// use swim_core::node::input::{ExchangeError, Reply, StreamAction, StreamFailure, StreamInput};
+    ///
+    /// let command = node.join(now, &[seed], false);
+    /// let Some(StreamAction::Open { id, .. }) = node.poll_stream() else { panic!("nobody is dialled") };
+    /// // The driver has tried to connect, in vain.
+    /// node.handle_stream(now, id, StreamInput::Failed(StreamFailure::Refused));
+    /// let error = ExchangeError::Stream(StreamFailure::Refused);
+    /// assert_eq!(node.poll_reply(), Some((command, Reply::SeedFailed(seed, error))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn handle_stream(&mut self, now: Instant, id: StreamId, input: StreamInput<'_>) {
         let Self { envelope, core, .. } = self;
         core.handle_stream(envelope, now, id, input);
         self.settle(now);
     }
 
-    /// Exchanges full states with each of the seeds, some at a time. Replies: one [`Reply::SeedReached`] or
+    /// Exchanges full states with each of the seeds, 8 at a time. Replies: one [`Reply::SeedReached`] or
     /// [`Reply::SeedFailed`] for each, then [`Reply::Done`]. With `replay`, user events from before are told, as far as
     /// the seeds remember them; without, they are not, whoever may repeat them later.
+    ///
+    /// It fails when no seed was reached, with [`NoSeed`](input::CommandError::NoSeed), and when the node is leaving,
+    /// with [`NotAlive`](input::CommandError::NotAlive): seeds that have not been asked by then get no reply.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::input::Reply;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let mut now = swim_core::Instant::ZERO;
+    /// # let (mut a, mut b) = (node(config("a", 7946), now), node(config("b", 7947), now));
+    ///
+    /// let seed = b.local().address();
+    /// let id = a.join(now, &[seed], false);
+    /// // ... the drivers carry bytes between the two ...
+    /// # run(&mut now, [&mut a, &mut b], 1);
+    /// assert_eq!(a.poll_reply(), Some((id, Reply::SeedReached(seed))));
+    /// assert_eq!(a.poll_reply(), Some((id, Reply::Done(Ok(())))));
+    /// assert!(a.member(b"b").is_some());
+    /// ```
     pub fn join(&mut self, now: Instant, seeds: &[SocketAddr], replay: bool) -> CommandId {
         let id = self.core.join(now, seeds, replay);
         self.core.settle(now);
@@ -278,17 +412,58 @@ impl Node {
     /// Says goodbye to everybody. [`Reply::Done`] comes when the news has had time to spread; the node then only
     /// answers probes, and is to be dropped. Without company it takes `leave_propagate_delay`. It always succeeds: when
     /// the news cannot be sent, the node leaves all the same, after `broadcast_timeout` for each of its two messages.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::input::Reply;
+    /// use swim_core::serf::config::Life;
+    /// use swim_core::serf::member::Status;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    ///
+    /// let id = b.leave(now);
+    /// assert_eq!(b.life(), Life::Leaving);
+    /// // ... go on driving it until the reply comes ...
+    /// # run(&mut now, [&mut a, &mut b], 15);
+    /// assert_eq!(b.poll_reply(), Some((id, Reply::Done(Ok(())))));
+    /// assert_eq!(b.life(), Life::Left);
+    /// assert_eq!(a.member(b"b").expect("remembered for a day").status(), Status::Left);
+    /// ```
     pub fn leave(&mut self, now: Instant) -> CommandId {
         let id = self.core.leave(now);
         self.core.settle(now);
         id
     }
 
-    /// Replaces our tags and tells everybody. [`Reply::Done`] comes when the news has been sent.
+    /// Replaces our tags and tells everybody. [`Reply::Done`] comes when the news has been sent; at once, when nobody
+    /// is there to hear it.
+    ///
+    /// It carries an error when the node is leaving ([`NotAlive`](input::CommandError::NotAlive): nothing has changed)
+    /// or when the news was not sent within `broadcast_timeout` ([`TimedOut`](input::CommandError::TimedOut): the tags
+    /// are set).
     ///
     /// # Errors
     ///
     /// When they do not fit; then nothing has changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::input::Reply;
+    /// use swim_core::serf::tags::Tags;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    ///
+    /// let tags = Tags::from_iter([("role", "web")]);
+    /// let id = a.set_tags(now, &tags)?;
+    /// # run(&mut now, [&mut a, &mut b], 5);
+    /// assert_eq!(a.poll_reply(), Some((id, Reply::Done(Ok(())))));
+    /// assert_eq!(b.member(b"a").expect("they have met").tags(), tags);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_tags(&mut self, now: Instant, tags: &Tags) -> Result<CommandId, TagsTooLarge> {
         tags.check(self.config.serf.protocol)?;
         let id = self.core.set_tags(now, tags.clone());
@@ -296,8 +471,9 @@ impl Node {
         Ok(id)
     }
 
-    /// Tells everybody something: gossip spreads it, full state exchanges repeat it, and each member reports it once, as
-    /// [`Event::User`]; so do we, at once. The time that it got on the event clock.
+    /// Tells everybody something: gossip spreads it, full state exchanges repeat it, and each member reports it once,
+    /// as [`Event::User`]; so do we, at once unless user events are coalesced. Returns the time that it got on the
+    /// event clock.
     ///
     /// An event that no packet can hold (`wire.datagram_len_max`) reaches others by full state exchanges only, which
     /// takes its time.
@@ -305,6 +481,22 @@ impl Node {
     /// # Errors
     ///
     /// When it is too long; then nothing has happened.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::Event;
+    /// use swim_core::serf::user_event::UserEvent;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    ///
+    /// let sent = a.user_event(now, UserEvent { name: b"deploy", payload: Some(b"v2"), coalesce: false })?;
+    /// # run(&mut now, [&mut a, &mut b], 1);
+    /// let Some(Event::User { ltime, name, payload, .. }) = b.poll_event() else { panic!("b heard nothing") };
+    /// assert_eq!((ltime, &*name, payload.as_deref()), (sent, &b"deploy"[..], Some(&b"v2"[..])));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn user_event(&mut self, now: Instant, event: UserEvent<'_>) -> Result<LamportTime, EventTooLarge> {
         let (mut cx, swim, serf) = self.core.parts(now);
         let told = serf.user_event(&mut cx, swim, &event);
@@ -313,16 +505,56 @@ impl Node {
     }
 
     /// Makes a failed member leave, so that nobody tries to reach it any more; with `prune` it is forgotten, too, a
-    /// member that is still leaving after `broadcast_timeout` and `leave_propagate_delay`. A member that is really there
-    /// refutes, and nobody is missed by an unknown name. [`Reply::Done`] comes at once: unlike Serf, it does not wait
-    /// until the news has been sent.
+    /// member that is still leaving after `broadcast_timeout` and `leave_propagate_delay`. A member that is really
+    /// there refutes, and nobody is missed by an unknown name. [`Reply::Done`] comes at once: unlike Serf, it does not
+    /// wait until the news has been sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::input::Reply;
+    /// use swim_core::serf::member::Status;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    ///
+    /// // b's machine has burnt down.
+    /// # run(&mut now, [&mut a], 60);
+    /// assert_eq!(a.member(b"b").expect("it may come back").status(), Status::Failed);
+    /// let id = a.force_leave(now, b"b", true);
+    /// assert_eq!(a.poll_reply(), Some((id, Reply::Done(Ok(())))));
+    /// assert!(a.member(b"b").is_none());
+    /// ```
     pub fn force_leave(&mut self, now: Instant, name: &[u8], prune: bool) -> CommandId {
         let id = self.core.force_leave(now, name, prune);
         self.core.settle(now);
         id
     }
 
-    /// Pings a member. Replies: [`Reply::Pong`] if it answers within the probe timeout, then [`Reply::Done`].
+    /// Pings a member. Replies: [`Reply::Pong`] if it answers within the probe timeout, then [`Reply::Done`]. Nothing
+    /// follows for its membership, whether it answers or not.
+    ///
+    /// It fails with [`NoMember`](input::CommandError::NoMember) at once, with
+    /// [`TimedOut`](input::CommandError::TimedOut) after the probe timeout, or at once when too many datagrams wait to
+    /// be sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::input::{CommandError, Reply};
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    ///
+    /// let id = a.ping(now, b"b");
+    /// # run(&mut now, [&mut a, &mut b], 1);
+    /// let Some((of, Reply::Pong(round_trip))) = a.poll_reply() else { panic!("no answer") };
+    /// assert!(of == id && round_trip < a.config().swim.probe_timeout);
+    /// assert_eq!(a.poll_reply(), Some((id, Reply::Done(Ok(())))));
+    ///
+    /// let id = a.ping(now, b"nobody");
+    /// assert_eq!(a.poll_reply(), Some((id, Reply::Done(Err(CommandError::NoMember)))));
+    /// ```
     pub fn ping(&mut self, now: Instant, name: &[u8]) -> CommandId {
         let id = self.core.ping(now, name);
         self.core.settle(now);
@@ -332,23 +564,68 @@ impl Node {
     /// Asks everybody, or some, ourselves included if we are meant. Replies: [`Reply::Ack`]s and [`Reply::Response`]s,
     /// at most one of each from a member, then, at the deadline, [`Reply::Done`].
     ///
-    /// Unless it is given, the deadline is `query_timeout_mult` gossip intervals away for each decimal digit of the
-    /// number of members.
+    /// Unless it is given, or with a timeout of zero, the deadline is `query_timeout_mult` gossip intervals away for
+    /// each decimal digit of the number of members that are there.
     ///
     /// # Errors
     ///
     /// When it does not fit, or our Serf protocol is older than queries; then nothing is asked.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::Event;
+    /// use swim_core::node::input::Reply;
+    /// use swim_core::serf::query::Query;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    ///
+    /// let id = a.query(now, Query { name: b"uptime", ..Query::default() })?;
+    /// # run(&mut now, [&mut a, &mut b], 1);
+    /// while let Some(event) = b.poll_event() {
+    ///     if let Event::Query { id, name, .. } = event {
+    ///         assert_eq!(*name.as_bytes(), *b"uptime");
+    ///         b.respond(now, id, b"3 days")?;
+    ///     }
+    /// }
+    /// # run(&mut now, [&mut a, &mut b], 5);
+    /// assert_eq!(a.poll_reply(), Some((id, Reply::Response { from: "b".into(), payload: (*b"3 days").into() })));
+    /// assert_eq!(a.poll_reply(), Some((id, Reply::Done(Ok(())))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn query(&mut self, now: Instant, query: Query<'_>) -> Result<CommandId, QueryError> {
         let asked = self.core.query(now, &query);
         self.settle(now);
         asked
     }
 
-    /// Answers a query of [`Event::Query`], once, before its deadline.
+    /// Answers a query of [`Event::Query`], once, before its deadline. For who asked see [`query`](Self::query).
     ///
     /// # Errors
     ///
-    /// When the answer was not sent, or not by way of others as the asker wanted.
+    /// When the answer was not sent, or was sent but not by way of others as the asker wanted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::Event;
+    /// use swim_core::serf::query::RespondError;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    /// # a.query(now, swim_core::serf::query::Query { name: b"uptime", ..Default::default() })?;
+    /// # run(&mut now, [&mut a, &mut b], 1);
+    ///
+    /// let Some(Event::Query { id, deadline, .. }) = b.poll_event() else { panic!("b was not asked") };
+    /// assert!(now < deadline);
+    /// b.respond(now, id, b"3 days")?;
+    /// assert_eq!(b.respond(now, id, b"4 days"), Err(RespondError::AlreadySent));
+    /// assert_eq!(b.respond(deadline, id, b"5 days"), Err(RespondError::AlreadySent));
+    /// b.handle_timeout(deadline); // it is forgotten
+    /// assert_eq!(b.respond(deadline, id, b"6 days"), Err(RespondError::PastDeadline));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn respond(&mut self, now: Instant, to: QueryId, payload: &[u8]) -> Result<(), RespondError> {
         let (mut cx, swim, serf) = self.core.parts(now);
         let sent = serf.respond(&mut cx, swim, to, payload);
@@ -375,6 +652,22 @@ impl Node {
     /// # Errors
     ///
     /// See [`SendError`]; then nothing is sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::Event;
+    /// use swim_core::serf::direct::Delivery;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    ///
+    /// a.send(now, b"b", b"between us", Delivery::Stream)?;
+    /// # run(&mut now, [&mut a, &mut b], 1);
+    /// let heard = b.poll_event();
+    /// assert!(matches!(heard, Some(Event::Message { from, payload, .. }) if from == "a" && *payload == *b"between us"));
+    /// # Ok::<(), swim_core::serf::direct::SendError>(())
+    /// ```
     pub fn send(&mut self, now: Instant, to: &[u8], payload: &[u8], by: Delivery) -> Result<CommandId, SendError> {
         let taken = self.core.send_direct(now, to, payload, by);
         self.core.settle(now);
@@ -390,6 +683,37 @@ impl Node {
     /// # Errors
     ///
     /// Those of [`query`](Self::query), and when too many changes wait.
+    ///
+    /// # Examples
+    ///
+    /// A key is changed in three steps, each done everywhere before the next: install the new one, use it, remove the
+    /// old.
+    ///
+    /// ```
+    /// use swim_core::node::input::Reply;
+    /// use swim_core::wire::keyring::Key;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # #[cfg(feature = "encryption")]
+    /// # {
+    /// # let old = [1; 32];
+    /// # let (mut now, mut a, mut b) = two_with(|config| {
+    /// #     config.wire.keyring.add(Key::new(&old).expect("32 bytes")).expect("the first");
+    /// # });
+    ///
+    /// let new = [2; 32];
+    /// let id = a.install_key(now, &new)?;
+    /// # run(&mut now, [&mut a, &mut b], 5);
+    /// assert_eq!(a.poll_reply(), Some((id, Reply::Members(2))));
+    /// for _ in 0..2 {
+    ///     let Some((_, Reply::Key { result, message, .. })) = a.poll_reply() else { panic!("one has not answered") };
+    ///     assert!(result, "{message}");
+    /// }
+    /// assert_eq!(a.poll_reply(), Some((id, Reply::Done(Ok(())))));
+    /// assert!(b.keyring().keys().any(|key| key.as_bytes() == new));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn install_key(&mut self, now: Instant, key: &[u8]) -> Result<CommandId, QueryError> {
         self.key_command(now, KeyOperation::Install, key)
     }
@@ -399,6 +723,28 @@ impl Node {
     /// # Errors
     ///
     /// The same.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::keyring::Key;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # #[cfg(feature = "encryption")]
+    /// # {
+    /// # let (mut now, mut a, mut b) = two_with(|config| {
+    /// #     for byte in 1..=2 {
+    /// #         config.wire.keyring.add(Key::new(&[byte; 32]).expect("32 bytes")).expect("there is room");
+    /// #     }
+    /// # });
+    ///
+    /// let new = [2; 32];
+    /// a.use_key(now, &new)?;
+    /// # run(&mut now, [&mut a, &mut b], 5);
+    /// assert_eq!(b.keyring().primary().map(Key::as_bytes), Some(&new[..]));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn use_key(&mut self, now: Instant, key: &[u8]) -> Result<CommandId, QueryError> {
         self.key_command(now, KeyOperation::Use, key)
     }
@@ -408,6 +754,36 @@ impl Node {
     /// # Errors
     ///
     /// The same.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::input::Reply;
+    /// use swim_core::wire::keyring::Key;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # #[cfg(feature = "encryption")]
+    /// # {
+    /// # let (mut now, mut a, mut b) = two_with(|config| {
+    /// #     for byte in 1..=2 {
+    /// #         config.wire.keyring.add(Key::new(&[byte; 32]).expect("32 bytes")).expect("there is room");
+    /// #     }
+    /// # });
+    ///
+    /// let (primary, old) = ([1; 32], [2; 32]);
+    /// a.remove_key(now, &old)?;
+    /// # run(&mut now, [&mut a, &mut b], 5);
+    /// assert_eq!(b.keyring().keys().len(), 1);
+    /// # while a.poll_reply().is_some() {}
+    ///
+    /// a.remove_key(now, &primary)?;
+    /// # run(&mut now, [&mut a, &mut b], 5);
+    /// let refused = std::iter::from_fn(|| a.poll_reply());
+    /// let refused = refused.filter(|(_, reply)| matches!(reply, Reply::Key { result: false, .. }));
+    /// assert_eq!(refused.count(), 2);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove_key(&mut self, now: Instant, key: &[u8]) -> Result<CommandId, QueryError> {
         self.key_command(now, KeyOperation::Remove, key)
     }
@@ -417,6 +793,34 @@ impl Node {
     /// # Errors
     ///
     /// The same.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::input::Reply;
+    /// use swim_core::wire::keyring::Key;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # #[cfg(feature = "encryption")]
+    /// # {
+    /// # let (mut now, mut a, mut b) = two_with(|config| {
+    /// #     config.wire.keyring.add(Key::new(&[1; 32]).expect("32 bytes")).expect("the first");
+    /// # });
+    ///
+    /// a.list_keys(now)?;
+    /// # run(&mut now, [&mut a, &mut b], 5);
+    /// let mut lists = std::collections::BTreeMap::new();
+    /// while let Some((_, reply)) = a.poll_reply() {
+    ///     if let Reply::Key { from, keys, .. } = reply {
+    ///         lists.insert(from, keys);
+    ///     }
+    /// }
+    /// // In base64, at every member.
+    /// assert_eq!(lists[&b"a"[..]], ["AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="]);
+    /// assert_eq!(lists[&b"a"[..]], lists[&b"b"[..]]);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn list_keys(&mut self, now: Instant) -> Result<CommandId, QueryError> {
         self.key_command(now, KeyOperation::List, &[])
     }
@@ -445,16 +849,60 @@ impl Node {
         asked
     }
 
-    /// Calls the method that `input` names. For replay, fuzzing and simulation: outputs and errors are not returned.
+    /// Calls the method that `input` names. For replay, fuzzing and simulation: what
+    /// [`poll_transmit`](Self::poll_transmit) yields is returned, with its bytes in `buf`; other results and errors are
+    /// not. `buf` is scratch for received datagrams, too.
     ///
     /// Keys are named by their ids; those that are not installed are not found, see
     /// [`apply_with_keys`](Self::apply_with_keys).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::input::Input;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    ///
+    /// let (mut buf, mut answer) = (Vec::new(), Vec::new());
+    /// a.apply(now, Input::Ping { name: b"b" }, &mut buf);
+    /// let sent = a.apply(now, Input::PollTransmit, &mut buf).expect("a ping");
+    /// assert_eq!(sent.destination, b.local().address());
+    ///
+    /// let from = a.local().address();
+    /// b.apply(now, Input::Datagram { from, datagram: &buf }, &mut answer);
+    /// let sent = b.apply(now, Input::PollTransmit, &mut answer).expect("an ack");
+    /// assert_eq!(sent.destination, from);
+    /// ```
     pub fn apply(&mut self, now: Instant, input: Input<'_>, buf: &mut Vec<u8>) -> Option<Transmit> {
         self.apply_with_keys(now, input, &[], buf)
     }
 
-    /// As [`apply`](Self::apply). A key that the input names is looked for among the installed ones and `keys`; with one
-    /// that is in neither nothing happens.
+    /// As [`apply`](Self::apply). A key that the input names is looked for among the installed ones and `keys`; with
+    /// one that is in neither nothing happens.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::input::{Input, KeyRef};
+    /// use swim_core::wire::keyring::Key;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # #[cfg(feature = "encryption")]
+    /// # {
+    /// # let (now, mut buf, mut config) = (swim_core::Instant::ZERO, Vec::new(), config("a", 7946));
+    /// # config.wire.keyring.add(Key::new(&[1; 32])?)?;
+    /// # let mut node = node(config, now);
+    ///
+    /// let new = Key::new(&[2; 32])?;
+    /// let input = || Input::InstallKey { key: KeyRef::Id(new.id()) };
+    /// node.apply(now, input(), &mut buf);
+    /// assert_eq!(node.keyring().keys().len(), 1); // an id alone tells nothing about the key
+    /// node.apply_with_keys(now, input(), std::slice::from_ref(&new), &mut buf);
+    /// assert!(node.keyring().keys().any(|key| *key == new));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn apply_with_keys(
         &mut self,
         now: Instant,
@@ -523,6 +971,23 @@ impl Node {
     ///
     /// Encoding happens here, with the freshest updates: a datagram that is not taken costs nothing, and one that has
     /// become pointless is not sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    /// let mut buf = Vec::new();
+    /// let mut sent = 0;
+    /// a.ping(now, b"b");
+    /// while let Some(transmit) = a.poll_transmit(now, &mut buf) {
+    ///     // socket.send_to(&buf, transmit.destination)
+    ///     assert_eq!(transmit.destination, b.local().address());
+    ///     sent += buf.len();
+    /// }
+    /// assert!(sent > 0);
+    /// ```
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
         let Self { envelope, core, config } = self;
         let transmit = core.transmit(envelope, config.wire.codec, now, buf);
@@ -535,31 +1000,145 @@ impl Node {
     }
 
     /// The next thing to do with a stream.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let now = swim_core::Instant::ZERO;
+    /// # let (mut node, seed) = (node(config("a", 7946), now), "127.0.0.1:7947".parse()?);
+    /// use swim_core::node::input::{StreamAction, StreamInput};
+    ///
+    /// node.join(now, &[seed], false);
+    /// let Some(StreamAction::Open { id, peer }) = node.poll_stream() else { panic!("nobody is dialled") };
+    /// assert_eq!(peer, seed);
+    /// // Once the connection is there:
+    /// node.handle_stream(now, id, StreamInput::Opened);
+    /// let Some(StreamAction::Send { data, .. }) = node.poll_stream() else { panic!("nothing is said") };
+    /// assert!(!data.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn poll_stream(&mut self) -> Option<StreamAction> {
         self.core.streams.poll()
     }
 
-    /// The next answer to a command.
+    /// The next answer to a command, under the id that the command returned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use swim_core::node::input::{CommandError, Reply};
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    ///
+    /// let asked = BTreeMap::from([(a.ping(now, b"b"), "b"), (a.ping(now, b"c"), "c")]);
+    /// let mut results = BTreeMap::new();
+    /// # run(&mut now, [&mut a, &mut b], 1);
+    /// while let Some((id, reply)) = a.poll_reply() {
+    ///     if let Reply::Done(result) = reply {
+    ///         results.insert(asked[&id], result);
+    ///     }
+    /// }
+    /// assert_eq!(results, BTreeMap::from([("b", Ok(())), ("c", Err(CommandError::NoMember))]));
+    /// ```
     pub fn poll_reply(&mut self) -> Option<(CommandId, Reply)> {
         self.core.commands.poll()
     }
 
-    /// The next thing the application may want to know.
+    /// The next thing the application may want to know. What is not taken waits, up to `serf.event_queue_max` events.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::Event;
+    /// use swim_core::serf::event::MemberEvent;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let mut now = swim_core::Instant::ZERO;
+    /// # let (mut a, mut b) = (node(config("a", 7946), now), node(config("b", 7947), now));
+    /// # a.join(now, &[b.local().address()], false);
+    /// # run(&mut now, [&mut a, &mut b], 1);
+    ///
+    /// let mut there = Vec::new();
+    /// while let Some(event) = a.poll_event() {
+    ///     match event {
+    ///         Event::Member { kind: MemberEvent::Join, member } => there.push(member.name),
+    ///         Event::Missed { .. } => there = a.members().map(|member| member.name().clone()).collect(),
+    ///         _ => {} // there are more, and more to come
+    ///     }
+    /// }
+    /// assert_eq!(there, ["a", "b"]);
+    /// ```
     pub fn poll_event(&mut self) -> Option<Event> {
         self.core.serf.poll_event()
     }
 
-    /// What is to be done with the snapshot file next. Nothing ever, unless `serf.snapshot` is set.
+    /// What is to be done with the snapshot file next. Nothing ever, unless `serf.snapshot` is set. What is not taken
+    /// waits, up to 2048 records; past that they give way to one [`Step::Rewrite`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::serf::snapshot::Step;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let now = swim_core::Instant::ZERO;
+    /// # let mut config = config("a", 7946);
+    /// config.serf.snapshot = true;
+    /// let mut node = node(config, now);
+    /// let mut file = Vec::new();
+    /// while let Some(step) = node.poll_record() {
+    ///     match step {
+    ///         Step::Append(record) => record.write_line(&mut file),
+    ///         Step::Rewrite => {
+    ///             file.clear();
+    ///             node.records().for_each(|record| record.write_line(&mut file));
+    ///         }
+    ///     }
+    /// }
+    /// assert!(file.starts_with(b"alive: a 127.0.0.1:7946\n"));
+    /// ```
     pub fn poll_record(&mut self) -> Option<Step> {
         self.core.serf.poll_record()
     }
 
-    /// All that the snapshot file must hold now, to write it anew.
+    /// All that the snapshot file must hold now, to write it anew. Its times are those of the records that came out of
+    /// [`poll_record`](Self::poll_record): 0 unless `serf.snapshot` is set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, a, b) = two_with(|config| config.serf.snapshot = true);
+    /// let mut file = Vec::new();
+    /// a.records().for_each(|record| record.write_line(&mut file));
+    /// let file = String::from_utf8(file)?;
+    /// assert!(file.starts_with("alive: a 127.0.0.1:7946\nalive: b 127.0.0.1:7947\nclock: "), "{file}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
         self.core.serf.snapshot_records(&self.core.roster)
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called next, if nothing else happens before.
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called next, if nothing else happens before. `None`:
+    /// never; that takes a configuration in which everything periodic is off.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let now = swim_core::Instant::ZERO;
+    /// # let node = node(config("a", 7946), now);
+    ///
+    /// let wait = node.poll_timeout().map(|due| due.saturating_duration_since(now));
+    /// assert!(wait.is_some_and(|wait| wait <= Duration::from_secs(1)), "a probe each second");
+    /// ```
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.core.timers.next()
     }

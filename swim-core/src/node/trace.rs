@@ -34,13 +34,31 @@ use crate::wire::envelope::DatagramError;
 use crate::wire::keyring::{Key, KeyId, Keyring};
 
 /// Where a trace is written to. It must not block: it is called while the node is locked.
+///
+/// ```
+/// use swim_core::node::trace::Sink;
+///
+/// /// Keeps the bytes until a thread of its own writes them to a file.
+/// struct Pipe(std::sync::mpsc::Sender<Vec<u8>>);
+///
+/// impl Sink for Pipe {
+///     fn write(&mut self, bytes: &[u8]) {
+///         let _gone = self.0.send(bytes.to_vec());
+///     }
+/// }
+///
+/// let (sender, receiver) = std::sync::mpsc::channel();
+/// Pipe(sender).write(b"swimtrc1");
+/// assert_eq!(receiver.recv()?, b"swimtrc1");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Sink {
-    /// Whether there is anything to write to; without, recording costs nothing.
+    /// Whether there is anything to write to; without, recording costs nothing. See [`Traced`].
     fn is_enabled(&self) -> bool {
         true
     }
 
-    /// Appends to the trace.
+    /// Appends to the trace. See [`Sink`].
     fn write(&mut self, bytes: &[u8]);
 }
 
@@ -73,6 +91,23 @@ impl<S: Sink> Sink for Option<S> {
 }
 
 /// A node whose every input is recorded. It has the node's methods; a driver that holds one cannot forget any.
+///
+/// ```
+/// use swim_core::node::trace::{Replay, Traced};
+/// use swim_core::wire::keyring::Keyring;
+/// use swim_core::{Config, Instant};
+///
+/// let (now, wanted) = (Instant::ZERO, true);
+/// let config = Config::lan("a", "127.0.0.1:7946".parse()?);
+/// let mut node = Traced::new(config, [7; 32], now, wanted.then(Vec::new))?;
+/// node.join(now, &["127.0.0.1:7947".parse()?], false);
+///
+/// let trace = node.into_sink().expect("a trace was wanted");
+/// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+/// assert_eq!(replay.run()?, 1);
+/// assert_eq!(replay.node().stats().push_pulls_started, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Traced<S> {
     node: Node,
@@ -89,6 +124,18 @@ impl<S: Sink> Traced<S> {
     /// # Errors
     ///
     /// Those of [`Node::new`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::{Config, Instant};
+    /// use swim_core::node::trace::Traced;
+    ///
+    /// let config = Config::lan("a", "127.0.0.1:7946".parse()?);
+    /// let node = Traced::new(config, [7; 32], Instant::ZERO, Vec::new())?;
+    /// assert!(node.into_sink().starts_with(b"swimtrc1"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(config: Config, seed: [u8; 32], now: Instant, mut sink: S) -> Result<Self, ConfigError> {
         let mut record = Vec::new();
         if sink.is_enabled() {
@@ -110,17 +157,61 @@ impl<S: Sink> Traced<S> {
     }
 
     /// The node itself, to look at.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, node) = traced();
+    /// assert_eq!(node.node().members().count(), 1);
+    /// ```
     pub fn node(&self) -> &Node {
         &self.node
     }
 
     /// Ends the trace with a checkpoint and gives its sink back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::{Replay, Step};
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, node) = traced();
+    ///
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.step(|_| {})?, Step::Checkpoint);
+    /// assert_eq!(replay.step(|_| {})?, Step::End);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn into_sink(mut self) -> S {
         self.checkpoint();
         self.sink
     }
 
     /// See [`Node::restore`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::LamportTime;
+    /// use swim_core::serf::snapshot::Record;
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.restore(now, &[Record::EventClock(LamportTime(40))]);
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.run()?, 1);
+    /// assert_eq!(replay.node().summary().event_time, LamportTime(41));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn restore(&mut self, now: Instant, records: &[Record<'_>]) {
         if self.sink.is_enabled() {
             self.record(now, &Input::Restore { records: records.to_vec() });
@@ -128,11 +219,29 @@ impl<S: Sink> Traced<S> {
         self.node.restore(now, records);
     }
 
-    /// See [`Node::handle_datagram`].
+    /// See [`Node::handle_datagram`]. The bytes are recorded as they came, encrypted or not.
     ///
     /// # Errors
     ///
     /// Those of the node.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// let from = "127.0.0.1:80".parse()?;
+    /// assert!(node.handle_datagram(now, from, &mut b"GET /".to_vec()).is_err());
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.run()?, 1);
+    /// assert_eq!(replay.node().stats().datagrams_malformed, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn handle_datagram(
         &mut self,
         now: Instant,
@@ -144,6 +253,24 @@ impl<S: Sink> Traced<S> {
     }
 
     /// See [`Node::handle_timeout`]. Recorded only when something is due.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.handle_timeout(now); // nothing is due yet
+    /// let due = node.poll_timeout().expect("a member always probes");
+    /// node.handle_timeout(due);
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.run()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.node.poll_timeout().is_some_and(|due| due <= now) {
             self.record(now, &Input::Timeout);
@@ -152,24 +279,94 @@ impl<S: Sink> Traced<S> {
     }
 
     /// See [`Node::accept_stream`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// assert!(node.accept_stream(now, "127.0.0.1:5001".parse()?).is_some());
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.run()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn accept_stream(&mut self, now: Instant, from: SocketAddr) -> Option<StreamId> {
         self.record(now, &Input::AcceptStream { from });
         self.node.accept_stream(now, from)
     }
 
     /// See [`Node::handle_stream`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::input::StreamInput;
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// let id = node.accept_stream(now, "127.0.0.1:5001".parse()?).expect("the first one");
+    /// node.handle_stream(now, id, StreamInput::Data(b"?"));
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.run()?, 2);
+    /// assert_eq!(replay.node().stats().stream_bytes_received, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn handle_stream(&mut self, now: Instant, id: StreamId, input: StreamInput<'_>) {
         self.record(now, &Input::Stream { id, input });
         self.node.handle_stream(now, id, input);
     }
 
     /// See [`Node::join`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.join(now, &["127.0.0.1:7947".parse()?], false);
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.run()?, 1);
+    /// assert_eq!(replay.node().stats().push_pulls_started, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn join(&mut self, now: Instant, seeds: &[SocketAddr], replay: bool) -> CommandId {
         self.record(now, &Input::Join { seeds: seeds.into(), replay });
         self.node.join(now, seeds, replay)
     }
 
     /// See [`Node::leave`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::serf::config::Life;
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.leave(now);
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.run()?, 1);
+    /// assert_eq!(replay.node().life(), Life::Leaving);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn leave(&mut self, now: Instant) -> CommandId {
         self.record(now, &Input::Leave);
         self.node.leave(now)
@@ -180,6 +377,24 @@ impl<S: Sink> Traced<S> {
     /// # Errors
     ///
     /// Those of the node.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::serf::tags::Tags;
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.set_tags(now, &Tags::from_iter([("role", "web")]))?;
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.run()?, 1);
+    /// assert_eq!(replay.node().tags().get("role"), Some("web"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_tags(&mut self, now: Instant, tags: &Tags) -> Result<CommandId, TagsTooLarge> {
         if self.sink.is_enabled() {
             self.record(now, &Input::SetTags { tags: tags.clone() });
@@ -192,18 +407,70 @@ impl<S: Sink> Traced<S> {
     /// # Errors
     ///
     /// Those of the node.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::serf::user_event::UserEvent;
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.user_event(now, UserEvent { name: b"deploy", payload: None, coalesce: false })?;
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.run()?, 1);
+    /// assert_eq!(replay.node().stats().user_events, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn user_event(&mut self, now: Instant, event: UserEvent<'_>) -> Result<LamportTime, EventTooLarge> {
         self.record(now, &Input::UserEvent { event });
         self.node.user_event(now, event)
     }
 
     /// See [`Node::force_leave`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.force_leave(now, b"b", true);
+    /// let node_time = node.node().summary().member_time;
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.run()?, 1);
+    /// assert_eq!(replay.node().summary().member_time, node_time);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn force_leave(&mut self, now: Instant, name: &[u8], prune: bool) -> CommandId {
         self.record(now, &Input::ForceLeave { name, prune });
         self.node.force_leave(now, name, prune)
     }
 
     /// See [`Node::ping`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.ping(now, b"a");
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.run()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn ping(&mut self, now: Instant, name: &[u8]) -> CommandId {
         self.record(now, &Input::Ping { name });
         self.node.ping(now, name)
@@ -214,6 +481,24 @@ impl<S: Sink> Traced<S> {
     /// # Errors
     ///
     /// Those of the node.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::serf::query::Query;
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.query(now, Query { name: b"uptime", ..Query::default() })?;
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.run()?, 1);
+    /// assert_eq!(replay.node().stats().queries, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn query(&mut self, now: Instant, query: Query<'_>) -> Result<CommandId, QueryError> {
         if self.sink.is_enabled() {
             let Query { name, payload, filter_nodes, filter_tags, request_ack, relay_factor, timeout } = query;
@@ -236,6 +521,28 @@ impl<S: Sink> Traced<S> {
     /// # Errors
     ///
     /// Those of the node.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::Event;
+    /// use swim_core::serf::query::Query;
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.query(now, Query { name: b"uptime", ..Query::default() })?;
+    /// let events = std::iter::from_fn(|| node.poll_event());
+    /// let asked = events.filter_map(|event| if let Event::Query { id, .. } = event { Some(id) } else { None }).last();
+    /// node.respond(now, asked.expect("we are one of those asked"), b"3 days")?;
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.run()?, 4, "a query, two events taken, an answer");
+    /// assert_eq!(replay.node().stats().query_responses, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn respond(&mut self, now: Instant, to: QueryId, payload: &[u8]) -> Result<(), RespondError> {
         self.record(now, &Input::Respond { to, payload });
         self.node.respond(now, to, payload)
@@ -246,36 +553,102 @@ impl<S: Sink> Traced<S> {
     /// # Errors
     ///
     /// Those of the node.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::serf::direct::Delivery;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.send(now, b"a", b"to ourselves", Delivery::Datagram)?;
+    /// # Ok::<(), swim_core::serf::direct::SendError>(())
+    /// ```
     pub fn send(&mut self, now: Instant, to: &[u8], payload: &[u8], by: Delivery) -> Result<CommandId, SendError> {
         self.record(now, &Input::Send { to, payload, by });
         self.node.send(now, to, payload, by)
     }
 
-    /// See [`Node::install_key`].
+    /// See [`Node::install_key`]. The trace names the key and does not tell it: a replay wants it again.
     ///
     /// # Errors
     ///
     /// Those of the node.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::keyring::Key;
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.install_key(now, &[2; 32])?;
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?.with_keys([Key::new(&[2; 32])?]);
+    /// assert_eq!(replay.run()?, 1);
+    /// assert_eq!(replay.node().stats().queries, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn install_key(&mut self, now: Instant, key: &[u8]) -> Result<CommandId, QueryError> {
         self.record(now, &Input::InstallKey { key: KeyRef::new(key) });
         self.node.install_key(now, key)
     }
 
-    /// See [`Node::use_key`].
+    /// See [`Node::use_key`]. The trace names the key and does not tell it: a replay wants it again.
     ///
     /// # Errors
     ///
     /// Those of the node.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::keyring::Key;
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.use_key(now, &[2; 32])?;
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?.with_keys([Key::new(&[2; 32])?]);
+    /// assert_eq!(replay.run()?, 1);
+    /// assert_eq!(replay.node().stats().queries, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn use_key(&mut self, now: Instant, key: &[u8]) -> Result<CommandId, QueryError> {
         self.record(now, &Input::UseKey { key: KeyRef::new(key) });
         self.node.use_key(now, key)
     }
 
-    /// See [`Node::remove_key`].
+    /// See [`Node::remove_key`]. The trace names the key and does not tell it: a replay wants it again.
     ///
     /// # Errors
     ///
     /// Those of the node.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::keyring::Key;
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.remove_key(now, &[2; 32])?;
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?.with_keys([Key::new(&[2; 32])?]);
+    /// assert_eq!(replay.run()?, 1);
+    /// assert_eq!(replay.node().stats().queries, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove_key(&mut self, now: Instant, key: &[u8]) -> Result<CommandId, QueryError> {
         self.record(now, &Input::RemoveKey { key: KeyRef::new(key) });
         self.node.remove_key(now, key)
@@ -286,12 +659,48 @@ impl<S: Sink> Traced<S> {
     /// # Errors
     ///
     /// Those of the node.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.list_keys(now)?;
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.run()?, 1);
+    /// assert_eq!(replay.node().stats().queries, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn list_keys(&mut self, now: Instant) -> Result<CommandId, QueryError> {
         self.record(now, &Input::ListKeys);
         self.node.list_keys(now)
     }
 
     /// See [`Node::poll_transmit`]. Recorded only when there was something: it draws nothing otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// let mut buf = Vec::new();
+    /// node.ping(now, b"a");
+    /// while node.poll_transmit(now, &mut buf).is_some() {}
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.run()?, 2);
+    /// assert_eq!(replay.node().stats().datagrams_sent, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
         if self.node.core.outbox.is_empty() {
             return None;
@@ -310,7 +719,20 @@ impl<S: Sink> Traced<S> {
         transmit
     }
 
-    /// See [`Node::poll_stream`].
+    /// See [`Node::poll_stream`]. Not recorded; the checkpoints say what it yielded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::input::StreamAction;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.join(now, &["127.0.0.1:7947".parse()?], false);
+    /// assert!(matches!(node.poll_stream(), Some(StreamAction::Open { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn poll_stream(&mut self) -> Option<StreamAction> {
         let action = self.node.poll_stream();
         if self.sink.is_enabled()
@@ -321,24 +743,66 @@ impl<S: Sink> Traced<S> {
         action
     }
 
-    /// See [`Node::poll_reply`].
+    /// See [`Node::poll_reply`]. Not recorded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::input::{CommandError, Reply};
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// let id = node.ping(now, b"nobody");
+    /// assert_eq!(node.poll_reply(), Some((id, Reply::Done(Err(CommandError::NoMember)))));
+    /// ```
     pub fn poll_reply(&mut self) -> Option<(CommandId, Reply)> {
         self.node.poll_reply()
     }
 
     /// See [`Node::poll_event`]. Recorded only when there was one, and as of the last record: it takes no time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::Event;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// assert!(matches!(node.poll_event(), Some(Event::Member { member, .. }) if member.name == "a"));
+    /// ```
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.node.poll_event()?;
         self.record(self.last, &Input::PollEvent);
         Some(event)
     }
 
-    /// See [`Node::poll_record`].
+    /// See [`Node::poll_record`]. Not recorded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    /// assert_eq!(node.poll_record(), None, "no snapshot is configured");
+    /// ```
     pub fn poll_record(&mut self) -> Option<snapshot::Step> {
         self.node.poll_record()
     }
 
     /// See [`Node::poll_timeout`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, node) = traced();
+    /// assert_eq!(node.poll_timeout(), node.node().poll_timeout());
+    /// assert!(node.poll_timeout() > Some(now));
+    /// ```
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.node.poll_timeout()
     }
@@ -366,7 +830,7 @@ impl<S: Sink> Traced<S> {
     }
 }
 
-/// A trace being replayed: a node that is fed what another was fed.
+/// A trace being replayed: a node that is fed what another was fed. See [`Replay::step`].
 #[derive(Debug)]
 pub struct Replay<'t> {
     node: Node,
@@ -380,7 +844,7 @@ pub struct Replay<'t> {
     buf: Vec<u8>,
 }
 
-/// What the replayed node put out.
+/// What the replayed node put out. See [`Replay::step`].
 #[derive(Debug)]
 pub enum Output<'a> {
     /// A datagram.
@@ -394,7 +858,7 @@ pub enum Output<'a> {
     Stream(StreamAction),
 }
 
-/// One step of a replay.
+/// One step of a replay. See [`Replay::step`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// An input was applied at this time.
@@ -412,6 +876,29 @@ impl<'t> Replay<'t> {
     /// # Errors
     ///
     /// When it is no trace, is one of another version, or the keys or the function are others.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::{Replay, ReplayError};
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, node) = traced();
+    ///
+    /// let trace = node.into_sink();
+    /// assert!(Replay::new(&trace, Keyring::new(), None).is_ok());
+    /// let error = Replay::new(b"alive: a 127.0.0.1:7946", Keyring::new(), None).unwrap_err();
+    /// assert_eq!(error, ReplayError::NoTrace);
+    /// # #[cfg(feature = "encryption")]
+    /// # {
+    /// # use swim_core::wire::keyring::Key;
+    /// let mut other = Keyring::new();
+    /// other.add(Key::new(&[1; 32])?)?;
+    /// assert_eq!(Replay::new(&trace, other, None).unwrap_err(), ReplayError::Keys { expected: 0 });
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(trace: &'t [u8], keyring: Keyring, admission: Option<Admission>) -> Result<Self, ReplayError> {
         let rest = trace.strip_prefix(MAGIC).ok_or(ReplayError::NoTrace)?;
         let (header, rest) = split(rest).ok_or(ReplayError::NoTrace)?;
@@ -442,6 +929,25 @@ impl<'t> Replay<'t> {
     }
 
     /// Gives the keys that the recorded application installed, used or removed; a trace has their ids only.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::{Replay, ReplayError};
+    /// use swim_core::wire::keyring::{Key, Keyring};
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// let key = Key::new(&[2; 32])?;
+    /// node.install_key(now, key.as_bytes())?;
+    /// let trace = node.into_sink();
+    /// let mut without = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(without.run(), Err(ReplayError::UnknownKey(key.id())));
+    /// let mut with = Replay::new(&trace, Keyring::new(), None)?.with_keys([key]);
+    /// assert_eq!(with.run()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_keys(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
         self.keys.extend(keys);
@@ -454,6 +960,31 @@ impl<'t> Replay<'t> {
     ///
     /// When the trace is damaged, or the node does something else than it did then. A record that is cut off at the end
     /// ends the trace: the recording program may have been killed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::{Output, Replay, Step};
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    /// # node.join(now, &["127.0.0.1:7947".parse()?], false);
+    /// # node.poll_stream();
+    /// # let trace = node.into_sink();
+    ///
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// let mut story = Vec::new();
+    /// loop {
+    ///     match replay.step(|output| if let Output::Stream(action) = output { story.push(format!("{action:?}")) })? {
+    ///         Step::Input(at) => story.push(format!("at {at:?}")),
+    ///         Step::Checkpoint => story.push("as recorded".into()),
+    ///         Step::End => break,
+    ///     }
+    /// }
+    /// assert_eq!(story, ["Open { id: 1, peer: 127.0.0.1:7947 }", "at 0ns", "as recorded"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn step(&mut self, mut see: impl FnMut(Output<'_>)) -> Result<Step, ReplayError> {
         let Some((record, rest)) = split(self.rest) else { return Ok(Step::End) };
         self.rest = rest;
@@ -485,25 +1016,65 @@ impl<'t> Replay<'t> {
         Ok(Step::Input(self.now))
     }
 
-    /// Replays the rest of the trace; how many inputs there were.
+    /// Replays the rest of the trace; returns how many inputs there were, those of earlier steps included.
     ///
     /// # Errors
     ///
     /// Those of [`step`](Self::step).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::{Replay, ReplayError};
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    /// # node.leave(now);
+    ///
+    /// let mut trace = node.into_sink();
+    /// assert_eq!(Replay::new(&trace, Keyring::new(), None)?.run()?, 1);
+    /// // The last bytes are a hash of the outputs.
+    /// *trace.last_mut().expect("it is not empty") ^= 1;
+    /// assert_eq!(Replay::new(&trace, Keyring::new(), None)?.run(), Err(ReplayError::Diverged { inputs: 1 }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run(&mut self) -> Result<u64, ReplayError> {
         while self.step(|_| {})? != Step::End {}
         Ok(self.inputs)
     }
 
     /// The node as it is now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::serf::config::Life;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.leave(now);
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.node().life(), Life::Alive);
+    /// replay.step(|_| {})?;
+    /// assert_eq!(replay.node().life(), Life::Leaving);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn node(&self) -> &Node {
         &self.node
     }
 
     fn check(&mut self) -> Result<Step, ReplayError> {
         let diverged = ReplayError::Diverged { inputs: self.inputs };
-        let (numbers, rest) =
-            self.rest.split_first_chunk::<32>().ok_or(ReplayError::Damaged { inputs: self.inputs })?;
+        let Some((numbers, rest)) = self.rest.split_first_chunk::<32>() else {
+            // Cut off in the middle, as any record at the end may be.
+            self.rest = &[];
+            return Ok(Step::End);
+        };
         self.rest = rest;
         let mut numbers = numbers.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
         let mut next = || numbers.next().unwrap_or_default();
@@ -519,7 +1090,7 @@ impl<'t> Replay<'t> {
     }
 }
 
-/// Why a trace cannot be replayed.
+/// Why a trace cannot be replayed. See [`Replay::run`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayError {

@@ -5,15 +5,31 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// How Serf's layer behaves (Serf: `serf/config.go`; the defaults are its).
+///
+/// ```
+/// use std::time::Duration;
+/// use swim_core::serf::config::Config;
+///
+/// // Of a member that flaps, only the last change within three seconds is told.
+/// let config = Config {
+///     coalesce_period: Duration::from_secs(3),
+///     quiescent_period: Duration::from_secs(1),
+///     ..Config::default()
+/// };
+/// assert_eq!(config.reconnect_timeout, Duration::from_secs(24 * 60 * 60));
+/// assert_eq!(config.protocol, 5);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
-    /// Serf protocol version spoken, 2 to 5. Below 3, metadata carries the `role` tag only.
+    /// Serf protocol version spoken, 2 to 5. Below 3, metadata carries the `role` tag only; below 4, we do not ask
+    /// queries.
     pub protocol: u8,
-    /// How long a leave, a force-leave or a change of tags waits for its broadcast.
+    /// How long a leave waits until each of its two messages has been sent, and a change of tags until its one has. A
+    /// pruned member that is still leaving is given as much time, and `leave_propagate_delay`.
     pub broadcast_timeout: Duration,
     /// How long a leaving node stays to let the news spread.
     pub leave_propagate_delay: Duration,
-    /// Time between two looks for members to forget.
+    /// Time between two looks for members to forget. Zero: none is ever forgotten.
     pub reap_interval: Duration,
     /// How long a failed member is remembered.
     pub reconnect_timeout: Duration,
@@ -45,11 +61,12 @@ pub struct Config {
     pub user_coalesce_period: Duration,
     /// As `quiescent_period`, for user events.
     pub user_quiescent_period: Duration,
-    /// Messages that each broadcast queue holds; past it, those sent most often go first.
+    /// Messages that each of Serf's broadcast queues holds; past it, those sent most often go first.
     pub queue_depth_max: usize,
     /// Whether network coordinates ride on acks, so that round trips between any two members can be estimated.
     pub coordinates: bool,
-    /// Queries that are remembered, by their times, so that none is heard twice; older ones are not listened to.
+    /// So many times of the query clock back, queries are remembered, up to 64 of each, so that none is heard twice;
+    /// older ones are not listened to. 0 counts as 1.
     pub query_buffer: usize,
     /// By how many gossip intervals, times the decimal digits of the cluster's size, a query waits for its answers
     /// unless it says otherwise.
@@ -112,7 +129,7 @@ impl Default for Config {
     }
 }
 
-/// Where the local node is in its life (Serf: `serf/serf.go`, SerfState).
+/// Where the local node is in its life (Serf: `serf/serf.go`, SerfState). See [`Node::life`](crate::Node::life).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     /// A member, or on its own.

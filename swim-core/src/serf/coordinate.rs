@@ -24,7 +24,8 @@ use crate::serf::Serf;
 use crate::swim::probe::ProbeCompleted;
 use crate::wire::serf::{self as wire, WireCoordinate};
 
-/// Where a node stands in the space of round-trip times. Every part is finite.
+/// Where a node stands in the space of round-trip times. Every part is finite. See
+/// [`Node::coordinate`](crate::Node::coordinate).
 ///
 /// The vector is the place in the core of the network, the height what it takes to get there (the access link, which
 /// all paths of a node share), the adjustment corrects for what a Euclidean space cannot express.
@@ -48,6 +49,18 @@ impl Coordinate {
     ///
     /// [`CoordinateError::Dimensions`] unless `vec` has 8 components, [`CoordinateError::InvalidValue`] when a part is
     /// not a number or infinite.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::serf::coordinate::{Coordinate, CoordinateError};
+    ///
+    /// let here = Coordinate::from_parts(&[0.0; 8], 1.5, 0.0, 1e-5)?;
+    /// assert_eq!(here.vec(), &[0.0; 8]);
+    /// assert_eq!(Coordinate::from_parts(&[0.0; 3], 1.5, 0.0, 1e-5), Err(CoordinateError::Dimensions));
+    /// assert_eq!(Coordinate::from_parts(&[f64::NAN; 8], 1.5, 0.0, 1e-5), Err(CoordinateError::InvalidValue));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn from_parts(vec: &[f64], error: f64, adjustment: f64, height: f64) -> Result<Self, CoordinateError> {
         let vec = vec.try_into().map_err(|_| CoordinateError::Dimensions)?;
         let coordinate = Self { vec, error, adjustment, height };
@@ -57,28 +70,84 @@ impl Coordinate {
     /// The estimated round-trip time between the two nodes, truncated to whole nanoseconds.
     ///
     /// Zero at least, whatever the coordinates hold, and the same in both directions but for the last bit of the sum.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use swim_core::serf::coordinate::Coordinate;
+    ///
+    /// let here = Coordinate::from_parts(&[0.0; 8], 0.1, 0.0, 0.001)?;
+    /// let there = Coordinate::from_parts(&[0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], 0.1, 0.0, 0.001)?;
+    /// // Across the core, and through both access links.
+    /// let estimate = here.distance_to(&there);
+    /// assert!(estimate.abs_diff(Duration::from_millis(252)) < Duration::from_micros(1), "{estimate:?}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn distance_to(&self, other: &Self) -> Duration {
         Duration::from_nanos(self.nanos_to(other).try_into().unwrap_or(0))
     }
 
     /// The place, in seconds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::serf::coordinate::Coordinate;
+    /// let coordinate = Coordinate::from_parts(&[0.25; 8], 1.5, 0.0, 1e-5)?;
+    /// assert_eq!(coordinate.vec()[7], 0.25);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn vec(&self) -> &[f64; 8] {
         &self.vec
     }
 
-    /// How wrong the node believes its coordinate to be, relative to the times that it measures: 0 for certain, 1.5 at
-    /// most.
+    /// How wrong the node believes its coordinate to be, relative to the times that it measures: 0 for certain. Our own
+    /// is 1.5 at most; others say what they like.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    /// let error = |node: &swim_core::Node| node.coordinate(b"a").map(|coordinate| coordinate.error());
+    /// let before = error(&a);
+    /// # run(&mut now, [&mut a, &mut b], 60);
+    /// assert!(error(&a) != before && error(&a) <= Some(1.5));
+    /// ```
     pub fn error(&self) -> f64 {
         self.error
     }
 
     /// Half of what this node's measurements exceeded the distances by, on average, in seconds; negative when they fell
     /// short.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::serf::coordinate::Coordinate;
+    /// let coordinate = Coordinate::from_parts(&[0.0; 8], 1.5, -0.002, 1e-5)?;
+    /// assert_eq!(coordinate.adjustment(), -0.002);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn adjustment(&self) -> f64 {
         self.adjustment
     }
 
-    /// The part of each round trip that is the node's own, in seconds: 10 µs at least.
+    /// The part of each round trip that is the node's own, in seconds. Our own is 10 µs at least; others say what they
+    /// like.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    /// # run(&mut now, [&mut a, &mut b], 10);
+    /// let coordinate = a.coordinate(b"a").expect("coordinates are on");
+    /// assert!(coordinate.height() >= 10e-6);
+    /// ```
     pub fn height(&self) -> f64 {
         self.height
     }
@@ -141,7 +210,7 @@ impl Coordinate {
     }
 }
 
-/// Why a coordinate that came with an ack was not used. Texts are Serf's.
+/// Why a coordinate was not used. Texts are Serf's. See [`Coordinate::from_parts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CoordinateError {

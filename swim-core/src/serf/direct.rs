@@ -21,7 +21,7 @@ use crate::wire::codec::Codec;
 use crate::wire::message::State;
 use crate::wire::serf::{DirectMessage, Refusal};
 
-/// How a message to one member travels.
+/// How a message to one member travels. See [`Node::send`](crate::Node::send).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Delivery {
     /// In one packet: quick and cheap, and it may be lost, come twice, or come after a later one.
@@ -108,7 +108,7 @@ impl Serf {
     }
 }
 
-/// Why a message to one member was not taken to be sent.
+/// Why a message to one member was not taken to be sent. See [`Node::send`](crate::Node::send).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {

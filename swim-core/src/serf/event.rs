@@ -11,7 +11,7 @@ use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wire::envelope::DatagramError;
 
-/// Something happened that an application may care about.
+/// Something happened that an application may care about. See [`Node::poll_event`](crate::Node::poll_event).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -71,8 +71,8 @@ pub enum Event {
         /// How it came.
         by: Delivery,
     },
-    /// The keys were changed, by a query of some member: whoever keeps them in a file should write it anew. After
-    /// [`Missed`](Self::Missed), too.
+    /// Some member had every member change its keys, and we did: whoever keeps them in a file should write it anew.
+    /// After [`Missed`](Self::Missed), too. It also comes when the change was made already.
     KeyringChanged,
     /// Somebody else has our name, and most of those who answered side with them. The cluster does not listen to us
     /// any more; the node is to be dropped, without a leave. Comes at most once; see
@@ -98,7 +98,7 @@ pub enum Event {
     },
 }
 
-/// How a member changed (Serf: `serf/event.go`).
+/// How a member changed (Serf: `serf/event.go`). See [`Node::poll_event`](crate::Node::poll_event).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MemberEvent {
     /// It is there, for the first time or again.
@@ -107,7 +107,7 @@ pub enum MemberEvent {
     Leave,
     /// It stopped answering.
     Failed,
-    /// Its tags, address or versions changed.
+    /// Its tags changed while it was there. A new address comes with [`Join`](Self::Join), new versions come silently.
     Update,
     /// It has been gone for so long that it is forgotten.
     Reap,
@@ -115,6 +115,14 @@ pub enum MemberEvent {
 
 impl MemberEvent {
     /// Serf's name for it, as in event handlers and RPC streams.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::serf::event::MemberEvent;
+    ///
+    /// assert_eq!(MemberEvent::Failed.as_str(), "member-failed");
+    /// ```
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Join => "member-join",

@@ -20,7 +20,7 @@ use crate::time::Instant;
 use crate::versions::Versions;
 use crate::wire::message::State;
 
-/// What Serf says of a member (Serf: `serf/serf.go`, MemberStatus).
+/// What Serf says of a member (Serf: `serf/serf.go`, MemberStatus). See [`Member::status`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Status {
     /// There.
@@ -35,6 +35,15 @@ pub enum Status {
 
 impl Status {
     /// Serf's word for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::serf::member::Status;
+    ///
+    /// assert_eq!(Status::Leaving.as_str(), "leaving");
+    /// assert_eq!(format!("{:>8}", Status::Left.as_str()), "    left");
+    /// ```
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Alive => "alive",
@@ -51,7 +60,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// A member as it was at one moment, on its own.
+/// A member as it was at one moment, on its own. See [`Member::to_info`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemberInfo {
@@ -75,11 +84,32 @@ pub struct MemberInfo {
 
 impl MemberInfo {
     /// Its tags, decoded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, a, b) = two_with(|config| config.tags.insert("role", "web"));
+    /// let info = a.member(b"b").expect("they have met").to_info();
+    /// assert_eq!(info.tags().iter().collect::<Vec<_>>(), [("role", "web")]);
+    /// ```
     pub fn tags(&self) -> Tags {
         Tags::decode(&self.meta)
     }
 
-    /// One of them.
+    /// One of them, without decoding the others into anything; `None` when it is not set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, a, b) = two_with(|config| config.tags.insert("role", "web"));
+    /// let info = a.member(b"b").expect("they have met").to_info();
+    /// assert_eq!(info.tag("role").as_deref(), Some("web"));
+    /// assert_eq!(info.tag("dc"), None);
+    /// ```
     pub fn tag(&self, key: &str) -> Option<alloc::borrow::Cow<'_, str>> {
         tags::tag(&self.meta, key)
     }
@@ -276,7 +306,8 @@ impl Serf {
     }
 }
 
-/// A view of one member, as it is now. Costs nothing to make; decodes nothing until asked.
+/// A view of one member, as it is now. Costs nothing to make; decodes nothing until asked. See
+/// [`Node::members`](crate::Node::members).
 #[derive(Clone, Copy)]
 pub struct Member<'a> {
     pub(crate) id: MemberId,
@@ -287,51 +318,175 @@ pub struct Member<'a> {
 
 impl<'a> Member<'a> {
     /// Its name: any bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    /// let mut names: Vec<_> = a.members().map(|member| member.name().to_string()).collect();
+    /// names.sort();
+    /// assert_eq!(names, ["a", "b"]);
+    /// ```
     pub fn name(self) -> &'a Name {
         &self.roster.slot(self.id).name
     }
 
-    /// Where it is reached.
+    /// Where it is reached, by datagram and by stream.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    /// let member = a.member(b"b").expect("they have met");
+    /// assert_eq!(member.address(), "127.0.0.1:7947".parse()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn address(self) -> SocketAddr {
         self.roster.address(self.id)
     }
 
     /// Serf's view of it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::serf::member::Status;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    /// # run(&mut now, [&mut a], 60);
+    ///
+    /// // b has not answered for a minute.
+    /// assert_eq!(a.member(b"b").expect("remembered for a day").status(), Status::Failed);
+    /// ```
     pub fn status(self) -> Status {
         self.records.get(self.id).status.unwrap_or(Status::Failed)
     }
 
-    /// SWIM's view of it; `None` once SWIM has forgotten it.
+    /// SWIM's view of it; `None` once SWIM has forgotten it, which it does with the dead long before Serf.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::message::State;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    ///
+    /// assert_eq!(a.member(b"b").and_then(|member| member.state()), Some(State::Alive));
+    /// # run(&mut now, [&mut a], 600);
+    /// // Dead for ten minutes:
+    /// let member = a.member(b"b").expect("Serf remembers it for a day");
+    /// assert_eq!(member.state(), None);
+    /// ```
     pub fn state(self) -> Option<State> {
         self.swim.state(self.id)
     }
 
     /// Its own version number; [`Incarnation::NONE`] once SWIM has forgotten it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::serf::tags::Tags;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    ///
+    /// let before = a.local().incarnation();
+    /// a.set_tags(now, &Tags::from_iter([("role", "web")]))?;
+    /// assert_eq!(a.local().incarnation(), before.next());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn incarnation(self) -> Incarnation {
         self.swim.incarnation(self.id)
     }
 
     /// Member clock of the last intent about it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    /// let joined = b.local().status_time();
+    /// b.leave(now);
+    /// assert!(b.local().status_time() > joined);
+    /// ```
     pub fn status_time(self) -> LamportTime {
         self.records.get(self.id).status_time
     }
 
     /// Its tags, encoded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::serf::tags::{self, Tags};
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    ///
+    /// a.set_tags(now, &Tags::from_iter([("role", "web")]))?;
+    /// // Any number of members can be looked through without an allocation.
+    /// assert_eq!(tags::tag(a.local().meta(), "role").as_deref(), Some("web"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn meta(self) -> &'a [u8] {
         &self.roster.slot(self.id).meta
     }
 
     /// Its tags, decoded. Allocates.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, a, b) = two_with(|config| config.tags.insert("role", "web"));
+    /// let tags = a.member(b"b").expect("they have met").tags();
+    /// assert_eq!(tags.get("role"), Some("web"));
+    /// ```
     pub fn tags(self) -> Tags {
         Tags::decode(self.meta())
     }
 
     /// What it understands; all zero if it never said.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    /// let versions = a.member(b"b").expect("they have met").versions();
+    /// assert_eq!((versions.protocol.min, versions.protocol.max), (1, 5));
+    /// assert_eq!(versions.application.current, a.config().serf.protocol);
+    /// ```
     pub fn versions(self) -> Versions {
         self.roster.slot(self.id).versions
     }
 
     /// All of this, on its own. Allocates.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::serf::member::Status;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (mut now, mut a, mut b) = two();
+    ///
+    /// let info = a.member(b"b").expect("they have met").to_info();
+    /// // It can be kept, and sent to another thread, while the node goes on.
+    /// a.force_leave(now, b"b", false);
+    /// assert_eq!(info.status, Status::Alive);
+    /// ```
     pub fn to_info(self) -> MemberInfo {
         MemberInfo {
             name: self.name().clone(),

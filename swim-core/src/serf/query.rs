@@ -27,9 +27,33 @@ use crate::wire::message::Bytes;
 use crate::wire::serf::{self, Destination, QueryResponse, Relay, SerfMessage, flag};
 
 /// A question to everybody, or to some.
+///
+/// ```
+/// use swim_core::Event;
+/// use swim_core::serf::query::Query;
+/// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+/// # use pair::*;
+/// # let mut now = swim_core::Instant::ZERO;
+/// # let (mut web, mut db) = (config("web-1", 7946), config("db-1", 7947));
+/// # web.tags.insert("role", "web");
+/// # let (mut a, mut b) = (node(web, now), node(db, now));
+/// # a.join(now, &[b.local().address()], false);
+/// # run(&mut now, [&mut a, &mut b], 2);
+///
+/// let filter_tags = &[("role", "^web$")];
+/// b.query(now, Query { name: b"load", filter_tags, request_ack: true, ..Query::default() })?;
+/// # run(&mut now, [&mut a, &mut b], 2);
+/// let asked = |node: &mut swim_core::Node| {
+///     std::iter::from_fn(|| node.poll_event()).any(|event| matches!(event, Event::Query { .. }))
+/// };
+/// assert!(asked(&mut a), "a web server");
+/// assert!(!asked(&mut b), "not the database that asks");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Query<'a> {
-    /// What is asked; applications agree on the meaning. Names that begin with `_serf_` are the nodes' own.
+    /// What is asked; applications agree on the meaning. Names that begin with `_serf_` are the nodes' own: they reach
+    /// no application.
     pub name: &'a [u8],
     /// What goes with it.
     pub payload: Option<&'a [u8]>,
@@ -42,7 +66,8 @@ pub struct Query<'a> {
     pub request_ack: bool,
     /// By way of how many other members each ack and answer is sent once more.
     pub relay_factor: u8,
-    /// How long answers are waited for. `None`: by the size of the cluster, see [`Node::query`](crate::Node::query).
+    /// How long answers are waited for. `None` or zero: by the size of the cluster, see
+    /// [`Node::query`](crate::Node::query).
     pub timeout: Option<Duration>,
 }
 
@@ -628,7 +653,19 @@ const FIRST_WITH_QUERIES: u8 = 4;
 /// First memberlist protocol whose nodes relay answers.
 const FIRST_PROTOCOL_WITH_RELAYS: u8 = 5;
 
-/// Why a query was not asked. The texts are Serf's.
+/// Why a query was not asked. The texts are Serf's, but for `Busy`.
+///
+/// ```
+/// use swim_core::serf::query::{Query, QueryError};
+/// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+/// # use pair::*;
+/// # let (mut now, mut a, mut b) = two();
+///
+/// let long = [b'x'; 2000];
+/// let error = a.query(now, Query { name: &long, ..Query::default() }).unwrap_err();
+/// assert!(matches!(error, QueryError::TooLarge { max: 1024, .. }));
+/// assert_eq!(error.to_string(), "query exceeds limit of 1024 bytes");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QueryError {
@@ -657,7 +694,7 @@ impl fmt::Display for QueryError {
 
 impl core::error::Error for QueryError {}
 
-/// Why an answer was not sent. The texts are Serf's.
+/// Why an answer was not sent. The texts are Serf's. See [`Node::respond`](crate::Node::respond).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RespondError {
@@ -670,7 +707,7 @@ pub enum RespondError {
     },
     /// The query has been answered.
     AlreadySent,
-    /// Nobody waits for it any more.
+    /// Nobody waits for it any more, or there is no such query.
     PastDeadline,
     /// It was sent, but not by way of others, because wrapped for them it is longer than the limit.
     RelayTooLarge {

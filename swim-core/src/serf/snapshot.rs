@@ -30,7 +30,7 @@ use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wire::serf::Clocks;
 
-/// One line of a snapshot.
+/// One line of a snapshot. See [`Record::parse_line`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Record<'a> {
@@ -65,6 +65,20 @@ impl<'a> Record<'a> {
     /// # Errors
     ///
     /// See [`LineError`]. The other lines of the file stand.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::LamportTime;
+    /// use swim_core::serf::snapshot::{LineError, Record};
+    ///
+    /// let alive = Record::Alive { name: b"web 1"[..].into(), address: "10.0.0.7:7946".parse()? };
+    /// assert_eq!(Record::parse_line(b"alive: web 1 10.0.0.7:7946"), Ok(Some(alive)));
+    /// assert_eq!(Record::parse_line(b"clock: 40"), Ok(Some(Record::Clock(LamportTime(40)))));
+    /// assert_eq!(Record::parse_line(b"# by hand"), Ok(None));
+    /// assert_eq!(Record::parse_line(b"clock: soon"), Err(LineError::Clock(b"soon")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn parse_line(line: &'a [u8]) -> Result<Option<Self>, LineError<'a>> {
         if line.is_empty() || line.starts_with(b"#") || line.starts_with(COORDINATE) {
             return Ok(None);
@@ -93,6 +107,18 @@ impl<'a> Record<'a> {
     ///
     /// Appends nothing for a member whose name holds a line feed: names come from the network, and such a one would
     /// write lines of its own into the file (Serf lets it). Such a member is not found again after a restart.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::serf::snapshot::Record;
+    ///
+    /// let mut file = Vec::new();
+    /// Record::NotAlive { name: b"web-1"[..].into() }.write_line(&mut file);
+    /// Record::NotAlive { name: b"web-2\nleave"[..].into() }.write_line(&mut file);
+    /// Record::Leave.write_line(&mut file);
+    /// assert_eq!(file, b"not-alive: web-1\nleave\n");
+    /// ```
     pub fn write_line(&self, out: &mut Vec<u8>) {
         if !self.is_one_line() {
             return;
@@ -116,6 +142,18 @@ impl<'a> Record<'a> {
     }
 
     /// The same, on its own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::serf::snapshot::Record;
+    ///
+    /// let record = {
+    ///     let line = b"not-alive: web-1".to_vec();
+    ///     Record::parse_line(&line).expect("it is one").expect("it says something").into_owned()
+    /// };
+    /// assert_eq!(record, Record::NotAlive { name: b"web-1"[..].into() });
+    /// ```
     pub fn into_owned(self) -> Record<'static> {
         match self {
             Self::Alive { name, address } => Record::Alive { name: Cow::Owned(name.into_owned()), address },
@@ -136,6 +174,13 @@ impl<'a> Record<'a> {
 }
 
 /// Why a line of a snapshot is skipped. `Display` says it in Serf's words, for a warning.
+///
+/// ```
+/// use swim_core::serf::snapshot::Record;
+///
+/// let error = Record::parse_line(b"alive: web-1").unwrap_err();
+/// assert_eq!(error.to_string(), "Failed to parse address: alive: web-1");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LineError<'a> {
@@ -173,7 +218,7 @@ impl fmt::Display for LineError<'_> {
 
 impl core::error::Error for LineError<'_> {}
 
-/// What the lines of a snapshot add up to.
+/// What the lines of a snapshot add up to. See [`Restored::apply`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Restored {
@@ -186,6 +231,20 @@ pub struct Restored {
 impl Restored {
     /// Takes in the next record of the file. A leave means that the node has no cluster to come back to: everything
     /// before it is forgotten, unless `rejoin_after_leave`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::serf::snapshot::{Record, Restored};
+    ///
+    /// let mut restored = Restored::default();
+    /// for line in ["alive: a 10.0.0.7:7946", "leave", "alive: b 10.0.0.8:7946", "clock: 9", "clock: 7"] {
+    ///     let record = Record::parse_line(line.as_bytes()).expect("it is one").expect("it says something");
+    ///     restored.apply(&record, false);
+    /// }
+    /// assert_eq!(restored.alive.keys().collect::<Vec<_>>(), ["b"]);
+    /// assert_eq!(restored.clocks.member.0, 7);
+    /// ```
     pub fn apply(&mut self, record: &Record<'_>, rejoin_after_leave: bool) {
         match record {
             Record::Alive { name, address } => {
@@ -204,7 +263,7 @@ impl Restored {
     }
 }
 
-/// What is to be done with the file next.
+/// What is to be done with the file next. See [`Node::poll_record`](crate::Node::poll_record).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Append this record.

@@ -20,7 +20,7 @@ use crate::swim::broadcast::BroadcastQueue;
 use crate::wire::message::Bytes;
 use crate::wire::serf::{PushPullState, UserEvent as Message};
 
-/// What the application wants everybody to hear.
+/// What the application wants everybody to hear. See [`Node::user_event`](crate::Node::user_event).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserEvent<'a> {
     /// What happened: any bytes.
@@ -34,6 +34,18 @@ pub struct UserEvent<'a> {
 }
 
 /// A user event is too long to be sent. Nothing has happened. `Display` is Serf's own text.
+///
+/// ```
+/// use swim_core::serf::user_event::UserEvent;
+/// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+/// # use pair::*;
+/// # let (mut now, mut a, mut b) = two();
+///
+/// let payload = [0; 600];
+/// let error = a.user_event(now, UserEvent { name: b"deploy", payload: Some(&payload), coalesce: true }).unwrap_err();
+/// assert_eq!((error.len, error.max, error.configured), (606, 512, true));
+/// assert_eq!(error.to_string(), "user event exceeds configured limit of 512 bytes before encoding");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventTooLarge {
     /// Name and payload, in bytes; when `encoded`, the whole message.

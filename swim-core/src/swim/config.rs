@@ -7,20 +7,21 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How membership behaves. Times are memberlist's; see [`Config::lan`], [`Config::wan`], [`Config::local`].
+/// How membership behaves. Times are memberlist's. See [`Config::lan`], [`Config::wan`], [`Config::local`].
 ///
 /// Source: memberlist `config.go`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// Time between two probes, and the length of one at health score 0. Zero turns probing off.
     pub probe_interval: Duration,
-    /// How long a direct ack may take before relays are asked.
+    /// How long a direct ack may take before relays are asked, and any answer to [`Node::ping`](crate::Node::ping).
     pub probe_timeout: Duration,
     /// How many relays an unanswered probe asks (SWIM §3.1, k).
     pub indirect_checks: usize,
     /// Whether an unanswered probe also tries a stream.
     pub stream_probes: bool,
-    /// Suspicion lasts at least this many probe intervals, times the logarithm of the cluster's size.
+    /// Suspicion lasts at least this many probe intervals, times the decimal logarithm of the cluster's size, which
+    /// counts as 1 for up to 10 members.
     pub suspicion_mult: u32,
     /// An unconfirmed suspicion lasts this many times the minimum (Lifeguard, LHA-Suspicion). 1 turns that part off.
     pub suspicion_max_timeout_mult: u32,
@@ -30,17 +31,19 @@ pub struct Config {
     pub nacks: bool,
     /// Whether a suspected target is told of the suspicion along with the ping (Lifeguard, Buddy System).
     pub buddy: bool,
-    /// An update is sent this many times the logarithm of the cluster's size.
+    /// An update is sent this many times the number of decimal digits of the cluster's size.
     pub retransmit_mult: u32,
     /// Time between two rounds of gossip. Zero turns it off; updates then travel on probes only.
     pub gossip_interval: Duration,
     /// Members that one round of gossip reaches.
     pub gossip_nodes: usize,
-    /// How long the dead are still gossiped to, and remembered.
+    /// How long the dead are still gossiped to, and remembered by membership. Serf's layer remembers them for longer,
+    /// see [`reconnect_timeout`](crate::serf::config::Config::reconnect_timeout).
     pub gossip_to_the_dead_time: Duration,
-    /// Time between two full state exchanges in clusters of up to 32. Zero turns them off.
+    /// Time between two full state exchanges in clusters of up to 32; larger ones add this once more each time they
+    /// double. Zero turns them off.
     pub push_pull_interval: Duration,
-    /// How long a stream may take: to connect, to write, to read.
+    /// How long each part of an exchange over a stream may take: to connect, to write, to read.
     pub stream_timeout: Duration,
     /// How long after its death somebody else may take a member's name. Zero: never.
     pub dead_node_reclaim_time: Duration,
@@ -55,6 +58,16 @@ pub struct Config {
 
 impl Config {
     /// For one data centre.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use swim_core::swim::config::Config;
+    ///
+    /// let config = Config { members_max: 500, ..Config::lan() };
+    /// assert_eq!((config.probe_interval, config.gossip_nodes), (Duration::from_secs(1), 3));
+    /// ```
     pub fn lan() -> Self {
         Self {
             probe_interval: Duration::from_secs(1),
@@ -80,6 +93,15 @@ impl Config {
     }
 
     /// Across the internet.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use swim_core::swim::config::Config;
+    ///
+    /// assert_eq!(Config::wan().probe_timeout, Duration::from_secs(3));
+    /// ```
     pub fn wan() -> Self {
         Self {
             probe_interval: Duration::from_secs(5),
@@ -95,6 +117,15 @@ impl Config {
     }
 
     /// On one machine.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use swim_core::swim::config::Config;
+    ///
+    /// assert_eq!(Config::local().gossip_interval, Duration::from_millis(100));
+    /// ```
     pub fn local() -> Self {
         Self {
             probe_timeout: Duration::from_millis(200),
@@ -119,6 +150,15 @@ impl Config {
 }
 
 /// A block of addresses, `10.0.0.0/8` or `fd00::/8`.
+///
+/// ```
+/// use swim_core::swim::config::{Config, Network};
+///
+/// let private: Network = "10.0.0.0/8".parse()?;
+/// let config = Config { allowed_networks: Some(vec![private]), ..Config::lan() };
+/// assert!(config.allowed_networks.is_some_and(|networks| networks[0].contains([10, 1, 2, 3].into())));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     address: IpAddr,
@@ -127,12 +167,31 @@ pub struct Network {
 
 impl Network {
     /// The block of `address` with the first `prefix_len` bits fixed; `None` if the address has fewer bits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::swim::config::Network;
+    /// assert_eq!(Network::new([10, 0, 0, 0].into(), 8), Some("10.0.0.0/8".parse()?));
+    /// assert_eq!(Network::new([10, 0, 0, 0].into(), 33), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(address: IpAddr, prefix_len: u8) -> Option<Self> {
         let bits = if address.is_ipv4() { 32 } else { 128 };
         (prefix_len <= bits).then_some(Self { address, prefix_len })
     }
 
     /// Whether `ip` lies in the block. An IPv4 address in 16 bytes counts as IPv4.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::swim::config::Network;
+    /// let network: Network = "10.0.0.0/8".parse()?;
+    /// assert!(network.contains("::ffff:10.1.2.3".parse()?));
+    /// assert!(!network.contains([11, 0, 0, 1].into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.address, ip.to_canonical()) {
             (IpAddr::V4(net), IpAddr::V4(ip)) => {
@@ -156,6 +215,12 @@ impl core::str::FromStr for Network {
 }
 
 /// The text is not a block of addresses.
+///
+/// ```
+/// use swim_core::swim::config::{Network, NetworkError};
+///
+/// assert_eq!("10.0.0.0".parse::<Network>(), Err(NetworkError));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkError;
 

@@ -15,7 +15,7 @@ use crate::timers::Timer;
 use crate::versions::Versions;
 use crate::wire::message::{Accusation, Alive, Bytes, Entry, PushPull, PushPullHeader, State};
 
-/// Why a received state was not used. Nothing of it was.
+/// Why a received state was not used. Nothing of it was. See [`Admission`](crate::swim::admission::Admission).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MergeError {

@@ -19,7 +19,15 @@ use serde::{Deserialize, Serialize};
 
 use super::keyring::{Key, Keyring};
 
-/// Which of Serf's two payload layouts is written; both are always read.
+/// Which of Serf's two payload layouts is written; both are always read. The native wire has one layout only.
+///
+/// ```
+/// use swim_core::wire::{Config, cipher::SealVersion};
+///
+/// // For a cluster in which some members speak protocol 1 only:
+/// let config = Config { seal_version: SealVersion::V0, ..Config::serf() };
+/// assert_ne!(config.seal_version, SealVersion::default());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum SealVersion {
     /// Padded to blocks of 16 bytes; for clusters that speak protocol 1.

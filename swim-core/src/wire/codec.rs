@@ -14,7 +14,7 @@ use super::message::{
 use super::reader::{Reader, Truncated};
 use super::{msgpack, native};
 
-/// How bodies are encoded.
+/// How bodies are encoded. See [`Codec::decode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Codec {
     /// `docs/wire-format.md`: compact, and only our own.
@@ -30,6 +30,19 @@ impl Codec {
     ///
     /// [`UnknownKind`](MessageError::UnknownKind) also for the kinds that wrap others and those of streams. With
     /// anything else the body is not what its kind demands.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::SequenceNumber;
+    /// use swim_core::wire::codec::{Codec, MessageError};
+    /// use swim_core::wire::message::{Message, Nack, kind};
+    ///
+    /// let received = b"\x0b\x81\xa5SeqNo\x07";
+    /// let (kind, body) = received.split_first().expect("it is not empty");
+    /// assert_eq!(Codec::Serf.decode(*kind, body), Ok(Message::Nack(Nack { seq: SequenceNumber(7) })));
+    /// assert_eq!(Codec::Serf.decode(99, body), Err(MessageError::UnknownKind(99)));
+    /// ```
     pub fn decode<'a>(self, kind: u8, body: &'a [u8]) -> Result<Message<'a>, MessageError> {
         let body = &mut Reader::new(body);
         Ok(match (kind, self) {
@@ -52,7 +65,19 @@ impl Codec {
         })
     }
 
-    /// Appends a message of a datagram, kind byte first.
+    /// Appends a message of a datagram, kind byte first. [`decode`](Self::decode) is its inverse.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::message::{Message, kind};
+    ///
+    /// let mut out = Vec::new();
+    /// let message = Message::User(b"hello");
+    /// Codec::Native.encode(&message, &mut out);
+    /// assert_eq!((out[0], Codec::Native.decode(out[0], &out[1..])), (kind::USER, Ok(message)));
+    /// ```
     pub fn encode(self, message: &Message<'_>, out: &mut Vec<u8>) {
         match message {
             Message::Ping(ping) => self.encode_ping(ping, out),
@@ -70,6 +95,19 @@ impl Codec {
     }
 
     /// Appends a ping. Like the other encoders it allocates nothing but room in `out`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::SequenceNumber;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::message::{Message, Ping, Source};
+    ///
+    /// let ping = Ping { seq: SequenceNumber(7), node: b"b", source: Source::default() };
+    /// let mut out = Vec::new();
+    /// Codec::Serf.encode_ping(&ping, &mut out);
+    /// assert_eq!(Codec::Serf.decode(out[0], &out[1..]), Ok(Message::Ping(ping)));
+    /// ```
     pub fn encode_ping(self, ping: &Ping<'_>, out: &mut Vec<u8>) {
         out.push(kind::PING);
         match self {
@@ -79,6 +117,21 @@ impl Codec {
     }
 
     /// Appends an indirect ping.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::SequenceNumber;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::message::{IndirectPing, Message, Source};
+    ///
+    /// let (seq, source) = (SequenceNumber(7), Source::default());
+    /// let target = [127, 0, 0, 1].into();
+    /// let request = IndirectPing { seq, target, port: 7947, node: b"b", nack: true, source };
+    /// let mut out = Vec::new();
+    /// Codec::Serf.encode_indirect_ping(&request, &mut out);
+    /// assert_eq!(Codec::Serf.decode(out[0], &out[1..]), Ok(Message::IndirectPing(request)));
+    /// ```
     pub fn encode_indirect_ping(self, ping: &IndirectPing<'_>, out: &mut Vec<u8>) {
         out.push(kind::INDIRECT_PING);
         match self {
@@ -88,6 +141,19 @@ impl Codec {
     }
 
     /// Appends an ack.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::SequenceNumber;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::message::{Ack, Bytes, Message};
+    ///
+    /// let ack = Ack { seq: SequenceNumber(7), payload: Some(Bytes::from(&b"where I am"[..])) };
+    /// let mut out = Vec::new();
+    /// Codec::Serf.encode_ack(&ack, &mut out);
+    /// assert_eq!(Codec::Serf.decode(out[0], &out[1..]), Ok(Message::Ack(ack)));
+    /// ```
     pub fn encode_ack(self, ack: &Ack<'_>, out: &mut Vec<u8>) {
         out.push(kind::ACK);
         match self {
@@ -97,6 +163,18 @@ impl Codec {
     }
 
     /// Appends a nack.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::SequenceNumber;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::message::Nack;
+    ///
+    /// let mut out = Vec::new();
+    /// Codec::Serf.encode_nack(Nack { seq: SequenceNumber(7) }, &mut out);
+    /// assert_eq!(out, b"\x0b\x81\xa5SeqNo\x07");
+    /// ```
     pub fn encode_nack(self, nack: Nack, out: &mut Vec<u8>) {
         out.push(kind::NACK);
         match self {
@@ -106,18 +184,66 @@ impl Codec {
     }
 
     /// Appends a suspicion.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::Incarnation;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::message::{Accusation, Message};
+    ///
+    /// let accusation = Accusation { incarnation: Incarnation(3), node: b"b", from: b"a" };
+    /// let mut out = Vec::new();
+    /// Codec::Native.encode_suspect(&accusation, &mut out);
+    /// assert_eq!(Codec::Native.decode(out[0], &out[1..]), Ok(Message::Suspect(accusation)));
+    /// ```
     pub fn encode_suspect(self, accusation: &Accusation<'_>, out: &mut Vec<u8>) {
         out.push(kind::SUSPECT);
         self.accusation(accusation, out);
     }
 
     /// Appends a declaration of death, or of leaving.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::Incarnation;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::message::{Accusation, Message};
+    ///
+    /// // It says so itself: a graceful leave.
+    /// let goodbye = Accusation { incarnation: Incarnation(3), node: b"b", from: b"b" };
+    /// let mut out = Vec::new();
+    /// Codec::Native.encode_dead(&goodbye, &mut out);
+    /// assert_eq!(Codec::Native.decode(out[0], &out[1..]), Ok(Message::Dead(goodbye)));
+    /// ```
     pub fn encode_dead(self, accusation: &Accusation<'_>, out: &mut Vec<u8>) {
         out.push(kind::DEAD);
         self.accusation(accusation, out);
     }
 
     /// Appends an announcement.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::Incarnation;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::message::{Alive, Bytes, Message};
+    ///
+    /// let alive = Alive {
+    ///     incarnation: Incarnation::FIRST,
+    ///     node: b"b",
+    ///     ip: Some([127, 0, 0, 1].into()),
+    ///     port: 7947,
+    ///     meta: Some(Bytes::default()),
+    ///     versions: None,
+    /// };
+    /// let mut out = Vec::new();
+    /// Codec::Serf.encode_alive(&alive, &mut out);
+    /// let Ok(Message::Alive(back)) = Codec::Serf.decode(out[0], &out[1..]) else { panic!("it is one") };
+    /// assert_eq!((back.node, back.ip, back.port), (alive.node, alive.ip, alive.port));
+    /// ```
     pub fn encode_alive(self, alive: &Alive<'_>, out: &mut Vec<u8>) {
         out.push(kind::ALIVE);
         match self {
@@ -132,6 +258,18 @@ impl Codec {
     /// # Errors
     ///
     /// As [`Codec::decode`]; the kinds are those of [`StreamMessage`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::{Codec, MessageError};
+    /// use swim_core::wire::message::StreamMessage;
+    ///
+    /// let mut out = Vec::new();
+    /// Codec::Serf.encode_stream_user(b"hello", &mut out);
+    /// assert_eq!(Codec::Serf.decode_stream(&out), Ok(StreamMessage::User(b"hello")));
+    /// assert_eq!(Codec::Serf.decode_stream(&out[..9]), Err(MessageError::Truncated));
+    /// ```
     pub fn decode_stream<'a>(self, message: &'a [u8]) -> Result<StreamMessage<'a>, MessageError> {
         let reader = &mut Reader::new(message);
         let kind = reader.u8()?;
@@ -161,6 +299,22 @@ impl Codec {
     ///
     /// As soon as it is sure that no message will come of it: the kind is none of those of [`StreamMessage`], a body
     /// does not begin as one, a count is negative, or a limit of this module is exceeded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::{Codec, StreamScan};
+    ///
+    /// let mut message = Vec::new();
+    /// Codec::Serf.encode_stream_user(b"hello", &mut message);
+    /// let (mut scan, whole) = (StreamScan::default(), message.len());
+    /// message.extend_from_slice(b"what comes next");
+    /// for arrived in 0..whole {
+    ///     assert_eq!(Codec::Serf.scan_stream(&mut scan, &message[..arrived])?, None);
+    /// }
+    /// assert_eq!(Codec::Serf.scan_stream(&mut scan, &message)?, Some(whole));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn scan_stream(self, scan: &mut StreamScan, received: &[u8]) -> Result<Option<usize>, MessageError> {
         loop {
             scan.stage = match scan.stage {
@@ -209,6 +363,19 @@ impl Codec {
     }
 
     /// Appends the fallback probe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::SequenceNumber;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::message::{Ping, Source, StreamMessage};
+    ///
+    /// let ping = Ping { seq: SequenceNumber(7), node: b"b", source: Source::default() };
+    /// let mut out = Vec::new();
+    /// Codec::Native.encode_stream_ping(&ping, &mut out);
+    /// assert_eq!(Codec::Native.decode_stream(&out), Ok(StreamMessage::Ping(ping)));
+    /// ```
     pub fn encode_stream_ping(self, ping: &Ping<'_>, out: &mut Vec<u8>) {
         out.push(kind::PING);
         match self {
@@ -218,6 +385,19 @@ impl Codec {
     }
 
     /// Appends the answer to the fallback probe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::SequenceNumber;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::message::{Ack, StreamMessage};
+    ///
+    /// let ack = Ack { seq: SequenceNumber(7), payload: None };
+    /// let mut out = Vec::new();
+    /// Codec::Native.encode_stream_ack(&ack, &mut out);
+    /// assert_eq!(Codec::Native.decode_stream(&out), Ok(StreamMessage::Ack(ack)));
+    /// ```
     pub fn encode_stream_ack(self, ack: &Ack<'_>, out: &mut Vec<u8>) {
         out.push(kind::ACK);
         match self {
@@ -227,6 +407,20 @@ impl Codec {
     }
 
     /// Appends a message of the layer above; at most [`USER_LEN_MAX`] bytes are accepted by a receiver.
+    ///
+    /// # Panics
+    ///
+    /// With 4 GiB or more, whose length cannot be written.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::Codec;
+    ///
+    /// let mut out = Vec::new();
+    /// Codec::Native.encode_stream_user(b"hello", &mut out);
+    /// assert_eq!(out, b"\x08\x05\0\0\0hello");
+    /// ```
     pub fn encode_stream_user(self, payload: &[u8], out: &mut Vec<u8>) {
         let len = u32::try_from(payload.len()).expect("the layer above keeps to the limit");
         out.push(kind::USER);
@@ -238,6 +432,22 @@ impl Codec {
     }
 
     /// Appends the complaint about an unreadable stream.
+    ///
+    /// # Panics
+    ///
+    /// With a text of 4 GiB or more, whose length cannot be written.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::message::StreamMessage;
+    ///
+    /// let mut out = Vec::new();
+    /// Codec::Serf.encode_stream_error("No installed keys could decrypt the message", &mut out);
+    /// let Ok(StreamMessage::Error(text)) = Codec::Serf.decode_stream(&out) else { panic!("it is one") };
+    /// assert!(text.starts_with(b"No installed keys"));
+    /// ```
     pub fn encode_stream_error(self, text: &str, out: &mut Vec<u8>) {
         out.push(kind::ERROR);
         match self {
@@ -252,6 +462,21 @@ impl Codec {
 
     /// Appends the beginning of a push/pull, kind byte first. As many calls of [`Codec::push_pull_entry`] must follow
     /// as the header says, and then the user state as it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::message::{PushPullHeader, StreamMessage};
+    ///
+    /// let state = b"of the layer above";
+    /// let header = PushPullHeader { join: true, entries: 0, user_state_len: state.len() as u32 };
+    /// let mut out = Vec::new();
+    /// Codec::Serf.begin_push_pull(&header, &mut out);
+    /// out.extend_from_slice(state);
+    /// let Ok(StreamMessage::PushPull(back)) = Codec::Serf.decode_stream(&out) else { panic!("it is one") };
+    /// assert!(back.join && back.entries.is_empty() && back.user_state == state);
+    /// ```
     pub fn begin_push_pull(self, header: &PushPullHeader, out: &mut Vec<u8>) {
         out.push(kind::PUSH_PULL);
         match self {
@@ -261,6 +486,29 @@ impl Codec {
     }
 
     /// Appends one entry of a push/pull.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::Incarnation;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::message::{Entry, PushPullHeader, State, StreamMessage};
+    ///
+    /// let mut out = Vec::new();
+    /// Codec::Native.begin_push_pull(&PushPullHeader { join: false, entries: 1, user_state_len: 0 }, &mut out);
+    /// let entry = Entry {
+    ///     name: b"b",
+    ///     ip: Some([127, 0, 0, 1].into()),
+    ///     port: 7947,
+    ///     meta: None,
+    ///     incarnation: Incarnation(3),
+    ///     state: Some(State::Suspect),
+    ///     versions: None,
+    /// };
+    /// Codec::Native.push_pull_entry(&entry, &mut out);
+    /// let Ok(StreamMessage::PushPull(back)) = Codec::Native.decode_stream(&out) else { panic!("it is one") };
+    /// assert_eq!(back.entries, [entry]);
+    /// ```
     pub fn push_pull_entry(self, entry: &Entry<'_>, out: &mut Vec<u8>) {
         match self {
             Self::Native => native::write_prefixed(entry, out),
@@ -345,7 +593,7 @@ impl Codec {
     }
 }
 
-/// How far [`Codec::scan_stream`] has come with one message.
+/// How far a scan has come with one message. See [`Codec::scan_stream`].
 #[derive(Debug, Default)]
 pub struct StreamScan {
     stage: Stage,
@@ -370,7 +618,7 @@ enum Stage {
     },
 }
 
-/// Why some bytes are not a message.
+/// Why some bytes are not a message. See [`Codec::decode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MessageError {

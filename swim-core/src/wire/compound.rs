@@ -18,6 +18,19 @@ use super::reader::Reader;
 ///
 /// Parts of no length are passed over, and bytes behind the last one ignored. When a part runs past the end, those
 /// before it stand; then comes the error, and nothing more.
+///
+/// # Examples
+///
+/// ```
+/// use swim_core::wire::compound::{CompoundError, parts};
+///
+/// // Behind the kind byte: two parts, of 2 bytes and of 5.
+/// let body = b"\x02\0\x02\0\x05\x08ahello";
+/// let found: Vec<_> = parts(body).collect();
+/// assert_eq!(found, [Ok(&b"\x08a"[..]), Ok(b"hello")]);
+/// let cut: Vec<_> = parts(&body[..8]).collect();
+/// assert_eq!(cut, [Ok(&b"\x08a"[..]), Err(CompoundError::PartTruncated)]);
+/// ```
 pub fn parts(body: &[u8]) -> Parts<'_> {
     let mut reader = Reader::new(body);
     let lengths = reader.u8().ok().and_then(|count| reader.take(usize::from(count).saturating_mul(LENGTH_LEN)).ok());
@@ -30,7 +43,7 @@ pub fn parts(body: &[u8]) -> Parts<'_> {
     }
 }
 
-/// An iterator over the parts of a compound; see [`parts`].
+/// An iterator over the parts of a compound. See [`parts`].
 #[derive(Clone, Debug)]
 pub struct Parts<'a> {
     lengths: Reader<'a>,
@@ -62,7 +75,7 @@ impl<'a> Iterator for Parts<'a> {
 
 impl core::iter::FusedIterator for Parts<'_> {}
 
-/// Why a compound, or the rest of it, was dropped.
+/// Why a compound, or the rest of it, was dropped. See [`parts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CompoundError {
@@ -91,6 +104,18 @@ impl core::error::Error for CompoundError {}
 /// # Panics
 ///
 /// With more than [`PARTS_MAX`] parts: their number would be cut, and the receiver would make garbage of it.
+///
+/// # Examples
+///
+/// ```
+/// use swim_core::wire::compound::{finish, parts};
+/// use swim_core::wire::message::kind;
+///
+/// let mut out = b"labelfirstsecond".to_vec();
+/// finish(&mut out, 5, &[5, 6]);
+/// assert_eq!((&out[..5], out[5]), (&b"label"[..], kind::COMPOUND));
+/// assert_eq!(parts(&out[6..]).collect::<Vec<_>>(), [Ok(&b"first"[..]), Ok(b"second")]);
+/// ```
 pub fn finish(out: &mut Vec<u8>, start: usize, lengths: &[u16]) {
     debug_assert_eq!(
         out.len().checked_sub(start),
@@ -113,6 +138,17 @@ pub fn finish(out: &mut Vec<u8>, start: usize, lengths: &[u16]) {
 }
 
 /// The bytes that wrapping so many parts adds to them.
+///
+/// # Examples
+///
+/// ```
+/// use swim_core::wire::compound::{finish, header_len};
+///
+/// let mut out = b"firstsecond".to_vec();
+/// finish(&mut out, 0, &[5, 6]);
+/// assert_eq!(out.len(), 11 + header_len(2));
+/// assert_eq!(header_len(1), 0);
+/// ```
 pub const fn header_len(parts: usize) -> usize {
     if parts < 2 { 0 } else { parts.saturating_mul(LENGTH_LEN).saturating_add(2) }
 }

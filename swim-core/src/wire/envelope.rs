@@ -25,7 +25,8 @@ use super::message::kind;
 use super::{Config, ConfigError};
 use crate::rng::Rng;
 
-/// Wraps and unwraps datagrams as configured. Keeps its scratch buffers, so that a steady state allocates nothing.
+/// Wraps and unwraps datagrams as configured. Keeps its scratch buffers, so that a steady state allocates nothing. See
+/// [`Envelope::open`].
 #[derive(Debug)]
 pub struct Envelope {
     config: Config,
@@ -38,11 +39,21 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Takes a valid configuration.
+    /// Takes a valid configuration. With the native codec its keyring takes keys of 32 bytes only from now on.
     ///
     /// # Errors
     ///
     /// Those of [`Config::validate`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::{Config, ConfigError, envelope::Envelope};
+    ///
+    /// assert!(Envelope::new(Config::native()).is_ok());
+    /// let tiny = Config { datagram_len_max: 100, ..Config::native() };
+    /// assert_eq!(Envelope::new(tiny).err(), Some(ConfigError::DatagramLen));
+    /// ```
     pub fn new(mut config: Config) -> Result<Self, ConfigError> {
         config.validate()?;
         if config.codec == Codec::Native {
@@ -64,6 +75,26 @@ impl Envelope {
     /// # Errors
     ///
     /// When the outer layers are bad; then nothing has been handed out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::Config;
+    /// use swim_core::wire::envelope::{DatagramError, Envelope};
+    /// use swim_core::wire::message::kind;
+    ///
+    /// let mut envelope = Envelope::new(Config::serf())?;
+    /// // Two user messages in a compound.
+    /// let mut datagram = b"\x07\x02\0\x03\0\x04\x08hi\x08you".to_vec();
+    /// let mut heard = Vec::new();
+    /// envelope.open(&mut datagram, &mut |part| match part {
+    ///     Ok((kind::USER, body)) => heard.push(body.to_vec()),
+    ///     Ok(_) | Err(_) => panic!("nothing else is in there"),
+    /// })?;
+    /// assert_eq!(heard, [&b"hi"[..], b"you"]);
+    /// assert_eq!(envelope.open(&mut [], &mut |_| {}), Err(DatagramError::Empty));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(&mut self, datagram: &mut [u8], each: Each<'_>) -> Result<(), DatagramError> {
         let Self { config, compressor, spare, .. } = self;
         if datagram.is_empty() {
@@ -98,6 +129,20 @@ impl Envelope {
     ///
     /// `checksum`: the receiver understands Serf's checksum header (its `pmax` is 5 or more). The native wire has its
     /// own and does not ask.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::{Config, envelope::Envelope};
+    ///
+    /// let mut envelope = Envelope::new(Config::serf())?;
+    /// let mut buf = Vec::new();
+    /// let packet = envelope.begin(&mut buf, true);
+    /// assert!(packet.is_empty());
+    /// // The checksum takes five bytes of what one message may have.
+    /// assert_eq!(packet.room(), 1400 - 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn begin<'a>(&'a mut self, buf: &'a mut Vec<u8>, checksum: bool) -> Packet<'a> {
         let Self { config, lengths, .. } = self;
         lengths.clear();
@@ -128,25 +173,63 @@ impl Envelope {
     }
 
     /// To install, to choose and to remove keys while the node runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::keyring::{Key, KeyringError};
+    /// use swim_core::wire::{Config, envelope::Envelope};
+    ///
+    /// # #[cfg(feature = "encryption")]
+    /// # {
+    /// let mut envelope = Envelope::new(Config::native())?;
+    /// envelope.keyring_mut().add(Key::new(&[1; 32])?)?;
+    /// assert!(envelope.is_sealing());
+    /// let short = Key::new(&[1; 16])?;
+    /// assert_eq!(envelope.keyring_mut().add(short), Err(KeyringError::UnfitLength));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn keyring_mut(&mut self) -> &mut Keyring {
         &mut self.config.keyring
     }
 
     /// As given to [`new`](Self::new), with the keys of today.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::{Config, codec::Codec, envelope::Envelope};
+    ///
+    /// let envelope = Envelope::new(Config::serf())?;
+    /// assert_eq!(envelope.config().codec, Codec::Serf);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Whether what is sent is encrypted.
+    /// Whether what is sent is encrypted: there is a key, and `verify_outgoing` is not off.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::{Config, envelope::Envelope};
+    ///
+    /// let envelope = Envelope::new(Config::serf())?;
+    /// assert!(!envelope.is_sealing(), "there is no key");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_sealing(&self) -> bool {
         self.config.sealing_cipher().is_some()
     }
 }
 
-/// Takes the kind byte and the body of one message, or learns why a part was dropped.
+/// Takes the kind byte and the body of one message, or learns why a part was dropped. See [`Envelope::open`].
 pub type Each<'a> = &'a mut dyn FnMut(Result<(u8, &[u8]), PartError>);
 
-/// A datagram being written.
+/// A datagram being written. A [`Node`](crate::Node) finishes it, because the nonces of the seal are drawn from its
+/// seed. See [`Packet::push`].
 #[derive(Debug)]
 pub struct Packet<'a> {
     envelope: &'a mut Envelope,
@@ -162,7 +245,23 @@ impl Packet<'_> {
     /// Adds the message that `write` appends, kind byte first.
     ///
     /// One that cannot stand in a compound is left out: an empty one, one of more than 65535 bytes, or one past
-    /// [`compound::PARTS_MAX`]. [`room`](Self::room) tells beforehand.
+    /// [`compound::PARTS_MAX`]. One that does not fit the budget is taken: [`room`](Self::room) tells beforehand.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::SequenceNumber;
+    /// use swim_core::wire::message::Nack;
+    /// use swim_core::wire::{Config, codec::Codec, envelope::Envelope};
+    ///
+    /// let mut envelope = Envelope::new(Config::serf())?;
+    /// let mut buf = Vec::new();
+    /// let mut packet = envelope.begin(&mut buf, false);
+    /// packet.push(|out| Codec::Serf.encode_nack(Nack { seq: SequenceNumber(7) }, out));
+    /// packet.push(|_| {}); // nothing is nothing
+    /// assert_eq!(packet.len_parts(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.buf.len();
         write(self.buf);
@@ -173,6 +272,21 @@ impl Packet<'_> {
     }
 
     /// Adds one whole message, kind byte first; see [`push`](Self::push).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::{Config, envelope::Envelope};
+    ///
+    /// let mut envelope = Envelope::new(Config { compression: false, ..Config::serf() })?;
+    /// let mut buf = Vec::new();
+    /// let mut packet = envelope.begin(&mut buf, false);
+    /// packet.push_bytes(b"\x08hi");
+    /// packet.push_bytes(b"\x08you");
+    /// # packet.finish_with_nonce(&[0; 24]); // nothing is sealed
+    /// assert_eq!(buf, b"\x07\x02\0\x03\0\x04\x08hi\x08you");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn push_bytes(&mut self, message: &[u8]) {
         self.push(|out| out.extend_from_slice(message));
     }
@@ -228,6 +342,22 @@ impl Packet<'_> {
 
     /// Bytes that the next message may have, so that the datagram stays within the budget before compression
     /// (memberlist: `UDPBufferSize`). All overheads are counted, the message's own length field included.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::{Config, envelope::Envelope};
+    ///
+    /// let mut envelope = Envelope::new(Config::native())?;
+    /// let mut buf = Vec::new();
+    /// let mut packet = envelope.begin(&mut buf, false);
+    /// let update = [4; 100];
+    /// while packet.room() >= update.len() {
+    ///     packet.push_bytes(&update);
+    /// }
+    /// assert_eq!(packet.len_parts(), 13); // of 1400 bytes
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn room(&self) -> usize {
         if self.len_parts() >= compound::PARTS_MAX {
             return 0;
@@ -243,17 +373,42 @@ impl Packet<'_> {
     }
 
     /// Whether there is nothing to send yet.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::wire::{Config, envelope::Envelope};
+    /// # let mut envelope = Envelope::new(Config::serf())?;
+    /// # let mut buf = Vec::new();
+    /// let mut packet = envelope.begin(&mut buf, false);
+    /// assert!(packet.is_empty());
+    /// packet.push_bytes(b"\x08hello");
+    /// assert!(!packet.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.envelope.lengths.is_empty()
     }
 
     /// How many messages there are.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::wire::{Config, envelope::Envelope};
+    /// # let mut envelope = Envelope::new(Config::serf())?;
+    /// # let mut buf = Vec::new();
+    /// let mut packet = envelope.begin(&mut buf, false);
+    /// packet.push_bytes(b"\x08hello");
+    /// assert_eq!(packet.len_parts(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn len_parts(&self) -> usize {
         self.envelope.lengths.len()
     }
 }
 
-/// Why a datagram was dropped whole.
+/// Why a datagram was dropped whole. See [`Node::handle_datagram`](crate::Node::handle_datagram).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum DatagramError {
@@ -337,6 +492,18 @@ impl From<PartError> for DatagramError {
 }
 
 /// Why a part of a good datagram was dropped.
+///
+/// ```
+/// use swim_core::wire::envelope::{Envelope, PartError};
+///
+/// let mut envelope = Envelope::new(swim_core::wire::Config::serf())?;
+/// // The second of the two parts is cut short.
+/// let mut datagram = b"\x07\x02\0\x03\0\x04\x08hi\x08yo".to_vec();
+/// let mut parts = Vec::new();
+/// envelope.open(&mut datagram, &mut |part| parts.push(part.map(|(_, body)| body.to_vec())))?;
+/// assert_eq!(parts, [Ok(b"hi".to_vec()), Err(PartError::Truncated)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum PartError {

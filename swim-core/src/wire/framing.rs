@@ -26,7 +26,7 @@ use super::message::kind;
 use super::msgpack::Skip;
 use crate::rng::Rng;
 
-/// Who wrote the bytes of one direction of a stream.
+/// Who wrote the bytes of one direction of a stream. See [`FrameReader::push`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
     /// The one that opened the stream.
@@ -35,7 +35,8 @@ pub enum Side {
     Acceptor = 1,
 }
 
-/// Collects the bytes of one direction until the message is whole. Holds no more than has arrived.
+/// Collects the bytes of one direction until the message is whole. Holds no more than has arrived. See
+/// [`FrameReader::push`].
 #[derive(Debug)]
 pub struct FrameReader {
     side: Side,
@@ -51,6 +52,14 @@ pub struct FrameReader {
 
 impl FrameReader {
     /// For the bytes that `side` writes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::framing::{FrameReader, Side};
+    ///
+    /// assert!(FrameReader::new(Side::Acceptor).is_empty());
+    /// ```
     pub fn new(side: Side) -> Self {
         Self {
             side,
@@ -69,6 +78,23 @@ impl FrameReader {
     /// # Errors
     ///
     /// As soon as it is clear that no message can come of it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::framing::{FrameReader, Side};
+    /// use swim_core::wire::{Config, codec::Codec, envelope::Envelope, message::StreamMessage};
+    ///
+    /// let envelope = Envelope::new(Config { compression: false, ..Config::serf() })?;
+    /// let mut message = Vec::new();
+    /// Codec::Serf.encode_stream_user(b"hello", &mut message);
+    ///
+    /// let mut reader = FrameReader::new(Side::Dialler);
+    /// assert_eq!(reader.push(&envelope, &message[..4])?, None);
+    /// let whole = reader.push(&envelope, &message[4..])?.expect("that was the rest");
+    /// assert_eq!(Codec::Serf.decode_stream(&whole)?, StreamMessage::User(b"hello"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn push(&mut self, envelope: &Envelope, data: &[u8]) -> Result<Option<Vec<u8>>, StreamError> {
         if self.over {
             return Ok(None);
@@ -86,12 +112,38 @@ impl FrameReader {
         taken
     }
 
-    /// Bytes held.
+    /// Bytes held: those that have arrived, until they are a message or an error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::wire::framing::{FrameReader, Side};
+    /// # use swim_core::wire::{Config, envelope::Envelope};
+    /// # let envelope = Envelope::new(Config::native())?;
+    /// let mut reader = FrameReader::new(Side::Dialler);
+    /// reader.push(&envelope, b"\xf5\x41\0\0")?;
+    /// assert_eq!(reader.buffered(), 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn buffered(&self) -> usize {
         self.buf.len()
     }
 
     /// Whether nothing is held: the stream may end here without harm.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::wire::framing::{FrameReader, Side};
+    /// # use swim_core::wire::{Config, envelope::Envelope};
+    /// # let envelope = Envelope::new(Config::native())?;
+    /// let mut reader = FrameReader::new(Side::Dialler);
+    /// reader.push(&envelope, b"\xf5")?;
+    /// assert!(!reader.is_empty());
+    /// assert!(reader.push(&envelope, b"\0").is_err());
+    /// assert!(reader.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.buf.is_empty()
     }
@@ -325,6 +377,16 @@ fn unpack_serf(message: &[u8]) -> Result<Vec<u8>, StreamError> {
 }
 
 /// Why no message can come of a stream's bytes.
+///
+/// ```
+/// use swim_core::wire::framing::{FrameReader, Side, StreamError};
+/// use swim_core::wire::{Config, envelope::Envelope};
+///
+/// let envelope = Envelope::new(Config::serf())?;
+/// let refused = FrameReader::new(Side::Dialler).push(&envelope, b"\xf5");
+/// assert_eq!(refused, Err(StreamError::ForeignWire));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamError {
@@ -359,6 +421,16 @@ pub enum StreamError {
 impl StreamError {
     /// The text of the error message with which the accepting side answers; `None` where it just closes
     /// (memberlist: `net.go`, `handleConn`).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::framing::StreamError;
+    ///
+    /// let answer = StreamError::NotSealed.answer();
+    /// assert_eq!(answer, Some("Encryption is configured but remote state is not encrypted"));
+    /// assert_eq!(StreamError::LabelWrong.answer(), None);
+    /// ```
     pub const fn answer(&self) -> Option<&'static str> {
         match self {
             Self::NotSealed => Some("Encryption is configured but remote state is not encrypted"),

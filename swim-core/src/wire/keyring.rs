@@ -10,7 +10,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::cipher::Cipher;
 
-/// A symmetric key of 16, 24 or 32 bytes, for AES-128, AES-192 and AES-256; the native wire takes 32 bytes only.
+/// A symmetric key of 16, 24 or 32 bytes, for AES-128, AES-192 and AES-256; the native wire takes 32 bytes only. See
+/// [`Key::new`].
 ///
 /// Not serialisable; `Debug` prints the [`KeyId`]; wiped when dropped.
 #[derive(Clone)]
@@ -25,6 +26,17 @@ impl Key {
     /// # Errors
     ///
     /// When there are not 16, 24 or 32 of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::keyring::{Key, KeyLengthError};
+    ///
+    /// let key = Key::new(&[7; 32])?;
+    /// assert_eq!(format!("{key:?}"), format!("Key({})", key.id()));
+    /// assert_eq!(Key::new(b"a pass phrase"), Err(KeyLengthError));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(bytes: &[u8]) -> Result<Self, KeyLengthError> {
         if !matches!(bytes.len(), 16 | 24 | 32) {
             return Err(KeyLengthError);
@@ -36,12 +48,33 @@ impl Key {
         Ok(key)
     }
 
-    /// The secret itself.
+    /// The secret itself, as long as it was given.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::wire::keyring::Key;
+    /// assert_eq!(Key::new(&[7; 16])?.as_bytes(), [7; 16]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(&self.bytes)
     }
 
-    /// A name for the key that tells nothing about it: 8 bytes of ChaCha20 output under the key.
+    /// A name for the key that tells nothing about it: 8 bytes of ChaCha20 output under the key. Equal keys have equal
+    /// names, on every machine.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::keyring::{Key, KeyId};
+    ///
+    /// let key = Key::new(&[7; 32])?;
+    /// assert_eq!(key.id(), Key::new(&[7; 32])?.id());
+    /// assert_ne!(key.id(), Key::new(&[7; 16])?.id());
+    /// assert_eq!(key.id().to_string().len(), 16);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn id(&self) -> KeyId {
         let mut seed = self.bytes;
         let mut rng = ChaCha20Rng::from_seed(seed);
@@ -76,7 +109,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// A one-way name of a [`Key`], for logs and traces.
+/// A one-way name of a [`Key`], for logs and traces. See [`Key::id`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct KeyId(pub [u8; 8]);
 
@@ -92,7 +125,7 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// The bytes are no key.
+/// The bytes are no key. See [`Key::new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyLengthError;
 
@@ -107,6 +140,22 @@ impl core::error::Error for KeyLengthError {}
 /// The installed keys, the primary first. With none, nothing is sealed.
 ///
 /// Each key's cipher is prepared once, when it is added.
+///
+/// ```
+/// use swim_core::Config;
+/// use swim_core::wire::keyring::Key;
+///
+/// # #[cfg(feature = "encryption")]
+/// # {
+/// let mut config = Config::lan("web-1", "10.0.0.7:7946".parse()?);
+/// for bytes in [[2; 32], [1; 32]] {
+///     config.wire.keyring.add(Key::new(&bytes)?)?;
+/// }
+/// // What is sent is sealed with the first; what comes may be sealed with either.
+/// assert_eq!(config.wire.keyring.primary().map(Key::as_bytes), Some(&[2; 32][..]));
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Keyring {
     entries: Vec<Entry>,
@@ -124,6 +173,14 @@ impl Keyring {
     pub const KEYS_MAX: usize = 64;
 
     /// A ring without keys.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::keyring::Keyring;
+    ///
+    /// assert!(Keyring::new().is_empty());
+    /// ```
     pub const fn new() -> Self {
         Self { entries: Vec::new(), long_keys_only: false }
     }
@@ -133,6 +190,22 @@ impl Keyring {
     /// # Errors
     ///
     /// When the ring is full, when the wire format cannot use a key of this length, or when this build has no ciphers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::keyring::{Key, Keyring};
+    ///
+    /// # #[cfg(feature = "encryption")]
+    /// # {
+    /// let mut ring = Keyring::new();
+    /// ring.add(Key::new(&[1; 16])?)?;
+    /// ring.add(Key::new(&[2; 32])?)?;
+    /// ring.add(Key::new(&[1; 16])?)?; // it is there
+    /// assert_eq!(ring.keys().len(), 2);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn add(&mut self, key: Key) -> Result<(), KeyringError> {
         if self.position(&key).is_some() {
             return Ok(());
@@ -153,6 +226,24 @@ impl Keyring {
     /// # Errors
     ///
     /// When the key is not installed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::keyring::{Key, Keyring, KeyringError};
+    ///
+    /// # #[cfg(feature = "encryption")]
+    /// # {
+    /// let (old, new) = (Key::new(&[1; 32])?, Key::new(&[2; 32])?);
+    /// let mut ring = Keyring::new();
+    /// ring.add(old)?;
+    /// assert_eq!(ring.use_key(&new), Err(KeyringError::NotInstalled));
+    /// ring.add(new.clone())?;
+    /// ring.use_key(&new)?;
+    /// assert_eq!(ring.primary(), Some(&new));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn use_key(&mut self, key: &Key) -> Result<(), KeyringError> {
         let position = self.position(key).ok_or(KeyringError::NotInstalled)?;
         if let Some(front) = self.entries.get_mut(..=position) {
@@ -166,6 +257,24 @@ impl Keyring {
     /// # Errors
     ///
     /// When it is the primary.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::keyring::{Key, Keyring, KeyringError};
+    ///
+    /// # #[cfg(feature = "encryption")]
+    /// # {
+    /// let (primary, old) = (Key::new(&[1; 32])?, Key::new(&[2; 32])?);
+    /// let mut ring = Keyring::new();
+    /// ring.add(primary.clone())?;
+    /// ring.add(old.clone())?;
+    /// ring.remove(&old)?;
+    /// assert_eq!(ring.remove(&primary), Err(KeyringError::Primary));
+    /// assert_eq!(ring.keys().len(), 1);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove(&mut self, key: &Key) -> Result<(), KeyringError> {
         match self.position(key) {
             None => Ok(()),
@@ -177,17 +286,65 @@ impl Keyring {
         }
     }
 
-    /// The key that seals.
+    /// The key that seals; `None` when the ring is empty.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::keyring::{Key, Keyring};
+    ///
+    /// let mut ring = Keyring::new();
+    /// assert_eq!(ring.primary(), None);
+    /// # #[cfg(feature = "encryption")]
+    /// # {
+    /// let key = Key::new(&[1; 32])?;
+    /// ring.add(key.clone())?;
+    /// assert_eq!(ring.primary(), Some(&key));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn primary(&self) -> Option<&Key> {
         self.entries.first().map(|entry| &entry.key)
     }
 
     /// All keys, the primary first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::keyring::{Key, Keyring};
+    ///
+    /// # #[cfg(feature = "encryption")]
+    /// # {
+    /// let mut ring = Keyring::new();
+    /// for byte in [1, 2, 3] {
+    ///     ring.add(Key::new(&[byte; 32])?)?;
+    /// }
+    /// ring.use_key(&Key::new(&[3; 32])?)?;
+    /// assert_eq!(ring.keys().map(|key| key.as_bytes()[0]).collect::<Vec<_>>(), [3, 1, 2]);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &Key> {
         self.entries.iter().map(|entry| &entry.key)
     }
 
     /// Whether no key is installed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::keyring::{Key, Keyring};
+    ///
+    /// let mut ring = Keyring::new();
+    /// assert!(ring.is_empty());
+    /// # #[cfg(feature = "encryption")]
+    /// # {
+    /// ring.add(Key::new(&[1; 32])?)?;
+    /// assert!(!ring.is_empty());
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -216,7 +373,8 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// Why the keyring stays as it was. The texts of the first two are Serf's.
+/// Why the keyring stays as it was. The texts of the first two are Serf's. See [`Keyring::add`], [`Keyring::use_key`]
+/// and [`Keyring::remove`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyringError {

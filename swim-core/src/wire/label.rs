@@ -16,7 +16,15 @@ use serde::{Deserialize, Serialize};
 use super::message::kind;
 use crate::ids::fmt_escaped;
 
-/// The label of a cluster; empty means none. At most [`Label::LEN_MAX`] bytes, which [`super::Config::validate`] checks.
+/// The label of a cluster; empty means none. At most [`Label::LEN_MAX`] bytes, which [`super::Config::validate`]
+/// checks.
+///
+/// ```
+/// use swim_core::wire::{Config, label::Label};
+///
+/// let config = Config { label: Label::from("blue"), ..Config::native() };
+/// assert_eq!(config.label.to_string(), "blue");
+/// ```
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Label(#[serde(with = "serde_bytes")] Box<[u8]>);
 
@@ -25,16 +33,39 @@ impl Label {
     pub const LEN_MAX: usize = u8::MAX as usize;
 
     /// The bytes as configured.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::wire::label::Label;
+    /// assert_eq!(Label::from(&b"\xff"[..]).as_bytes(), b"\xff");
+    /// ```
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// Whether there is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::wire::label::Label;
+    /// assert!(Label::default().is_empty());
+    /// assert!(!Label::from("blue").is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Bytes of the header that goes in front of what is sent; 0 without a label.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use swim_core::wire::label::Label;
+    /// assert_eq!(Label::from("blue").header_len(), 6);
+    /// assert_eq!(Label::from("").header_len(), 0);
+    /// ```
     pub fn header_len(&self) -> usize {
         if self.is_empty() { 0 } else { self.0.len().saturating_add(HEADER_FIXED) }
     }

@@ -33,7 +33,7 @@ pub mod kind {
     pub const LABEL: u8 = 244;
 }
 
-/// What one part of a datagram can be, once unwrapped.
+/// What one part of a datagram can be, once unwrapped. See [`Codec::decode`](super::codec::Codec::decode).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// Are you there? Answered by an [`Ack`].
@@ -54,7 +54,7 @@ pub enum Message<'a> {
     User(&'a [u8]),
 }
 
-/// What one direction of a stream can carry.
+/// What one direction of a stream can carry. See [`Codec::decode_stream`](super::codec::Codec::decode_stream).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamMessage<'a> {
     /// The fallback probe.
@@ -69,7 +69,7 @@ pub enum StreamMessage<'a> {
     Error(&'a [u8]),
 }
 
-/// Who asks, as far as it says so; older members say nothing.
+/// Who asks, as far as it says so; older members say nothing. See [`Source::address`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Source<'a> {
     /// Where the answer should go.
@@ -82,7 +82,18 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The address to answer to, if both halves were given.
+    /// The address to answer to, if both halves were given. An IPv4 address in 16 bytes comes out as IPv4.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::message::Source;
+    ///
+    /// let source = Source { ip: Some("::ffff:127.0.0.1".parse()?), port: 7946, node: b"a" };
+    /// assert_eq!(source.address(), Some("127.0.0.1:7946".parse()?));
+    /// assert_eq!(Source { port: 0, ..source }.address(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn address(&self) -> Option<SocketAddr> {
         match self.ip {
             Some(ip) if self.port != 0 => Some(SocketAddr::new(ip.to_canonical(), self.port)),
@@ -91,7 +102,7 @@ impl Source<'_> {
     }
 }
 
-/// A probe of a member (SWIM §3.1).
+/// A probe of a member (SWIM §3.1). See [`Codec::encode_ping`](super::codec::Codec::encode_ping).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ping<'a> {
     /// Echoed in the ack.
@@ -104,7 +115,8 @@ pub struct Ping<'a> {
     pub source: Source<'a>,
 }
 
-/// A request to probe a third member (SWIM §3.1, ping-req).
+/// A request to probe a third member (SWIM §3.1, ping-req). See
+/// [`Codec::encode_indirect_ping`](super::codec::Codec::encode_indirect_ping).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndirectPing<'a> {
     /// The requester's number, the same as in its direct ping.
@@ -123,7 +135,7 @@ pub struct IndirectPing<'a> {
     pub source: Source<'a>,
 }
 
-/// The answer to a ping.
+/// The answer to a ping. See [`Codec::encode_ack`](super::codec::Codec::encode_ack).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack<'a> {
     /// That of the ping.
@@ -133,14 +145,15 @@ pub struct Ack<'a> {
     pub payload: Option<Bytes<'a>>,
 }
 
-/// A relay's answer when its target did not (Lifeguard).
+/// A relay's answer when its target did not (Lifeguard). See [`Codec::encode_nack`](super::codec::Codec::encode_nack).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nack {
     /// That of the indirect ping.
     pub seq: SequenceNumber,
 }
 
-/// The body of suspect and of dead messages. A dead message with `from == node` announces a graceful leave.
+/// The body of suspect and of dead messages. A dead message with `from == node` announces a graceful leave. See
+/// [`Codec::encode_dead`](super::codec::Codec::encode_dead).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accusation<'a> {
     /// The accused's incarnation, as far as the accuser knew.
@@ -153,7 +166,7 @@ pub struct Accusation<'a> {
     pub from: &'a [u8],
 }
 
-/// A member's announcement of itself.
+/// A member's announcement of itself. See [`Codec::encode_alive`](super::codec::Codec::encode_alive).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alive<'a> {
     /// At least 1.
@@ -173,7 +186,7 @@ pub struct Alive<'a> {
     pub versions: Option<Versions>,
 }
 
-/// One member in a push/pull.
+/// One member in a push/pull. See [`Codec::push_pull_entry`](super::codec::Codec::push_pull_entry).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry<'a> {
     /// Whose.
@@ -195,7 +208,7 @@ pub struct Entry<'a> {
     pub versions: Option<Versions>,
 }
 
-/// The fixed part in front of a push/pull.
+/// The fixed part in front of a push/pull. See [`Codec::begin_push_pull`](super::codec::Codec::begin_push_pull).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushPullHeader {
     /// Whether this exchange is a join; the reply repeats the request's value.
@@ -206,7 +219,7 @@ pub struct PushPullHeader {
     pub user_state_len: u32,
 }
 
-/// A whole push/pull message.
+/// A whole push/pull message. See [`Codec::push_pull_entry`](super::codec::Codec::push_pull_entry).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushPull<'a> {
     /// Whether this exchange is a join.
@@ -218,6 +231,13 @@ pub struct PushPull<'a> {
 }
 
 /// A byte field that is borrowed wherever possible.
+///
+/// ```
+/// use swim_core::wire::message::Bytes;
+///
+/// let field = Bytes::from(&b"hello"[..]);
+/// assert!(field.starts_with(b"he"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Bytes<'a>(#[serde(borrow, with = "serde_bytes")] pub Cow<'a, [u8]>);
 
@@ -235,7 +255,7 @@ impl core::ops::Deref for Bytes<'_> {
     }
 }
 
-/// The state of a member as SWIM sees it; the numbers are those of the wire.
+/// The state of a member as SWIM sees it; the numbers are those of the wire. See [`State::from_number`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum State {
     /// Believed to be there.
@@ -250,6 +270,16 @@ pub enum State {
 
 impl State {
     /// The state with this number, if there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::message::State;
+    ///
+    /// assert_eq!(State::from_number(1), Some(State::Suspect));
+    /// assert_eq!(State::from_number(State::Left as u8), Some(State::Left));
+    /// assert_eq!(State::from_number(4), None);
+    /// ```
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             0 => Some(Self::Alive),

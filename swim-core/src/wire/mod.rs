@@ -32,6 +32,13 @@ use self::keyring::Keyring;
 use self::label::Label;
 
 /// How this node wraps what it sends and what it accepts.
+///
+/// ```
+/// use swim_core::wire::{Config, label::Label};
+///
+/// let config = Config { label: Label::from("blue"), ..Config::serf() };
+/// assert_eq!(config.validate(), Ok(()));
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
     /// Which of the two wire formats.
@@ -48,16 +55,27 @@ pub struct Config {
     pub verify_incoming: bool,
     /// With keys: seal what is sent. Off only while keys are being introduced into a running cluster.
     pub verify_outgoing: bool,
-    /// Compress what is sent, datagrams only where it helps. What arrives compressed is understood either way.
+    /// Compress what is sent: datagrams where it helps; on streams Serf's wire always and the native one where it
+    /// helps. What arrives compressed is understood either way.
     pub compression: bool,
     /// Serf's payload layout when sealing.
     pub seal_version: SealVersion,
-    /// Bytes of a datagram before compression (memberlist: `UDPBufferSize`).
+    /// Bytes of a datagram before compression, 512 to 65507 (memberlist: `UDPBufferSize`).
     pub datagram_len_max: usize,
 }
 
 impl Config {
-    /// Our own wire format.
+    /// Our own wire format: no label, no keys, compressed if this build can.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::{Config, codec::Codec};
+    ///
+    /// let config = Config::native();
+    /// assert_eq!(config.codec, Codec::Native);
+    /// assert!(config.keyring.is_empty() && config.label.is_empty());
+    /// ```
     pub fn native() -> Self {
         Self {
             codec: Codec::Native,
@@ -73,6 +91,15 @@ impl Config {
     }
 
     /// Serf's wire format, with memberlist's defaults.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::{Config, codec::Codec};
+    ///
+    /// let config = Config::serf();
+    /// assert_eq!((config.codec, config.datagram_len_max), (Codec::Serf, 1400));
+    /// ```
     pub fn serf() -> Self {
         Self { codec: Codec::Serf, ..Self::native() }
     }
@@ -82,6 +109,16 @@ impl Config {
     /// # Errors
     ///
     /// The first thing that is wrong.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::{Config, ConfigError, label::Label};
+    ///
+    /// let mut config = Config::native();
+    /// config.label = Label::from("x".repeat(256).as_str());
+    /// assert_eq!(config.validate(), Err(ConfigError::LabelTooLong));
+    /// ```
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.label.as_bytes().len() > Label::LEN_MAX {
             return Err(ConfigError::LabelTooLong);
@@ -126,7 +163,7 @@ impl Config {
     }
 }
 
-/// Why a [`Config`] cannot be used.
+/// Why a [`Config`] cannot be used. See [`Config::validate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {

@@ -59,7 +59,7 @@ pub mod kind {
     pub const DIRECT_ANSWER: u8 = 11;
 }
 
-/// A message of the layer above membership.
+/// A message of the layer above membership. See [`Codec::decode_serf`].
 ///
 /// Conflict responses, key requests and key responses are not among them: they never travel alone, but as the payload
 /// of a query or of its answer, and each has a decoder of its own.
@@ -85,7 +85,7 @@ pub enum SerfMessage<'a> {
     DirectAnswer(DirectAnswer),
 }
 
-/// The intent to leave, or to make a failed member leave.
+/// The intent to leave, or to make a failed member leave. See [`Codec::encode_serf_leave`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leave<'a> {
     /// Of the member clock.
@@ -97,7 +97,7 @@ pub struct Leave<'a> {
     pub prune: bool,
 }
 
-/// The intent to be a member.
+/// The intent to be a member. See [`Codec::encode_serf_join`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Join<'a> {
     /// Of the member clock.
@@ -113,6 +113,18 @@ impl Codec {
     /// # Errors
     ///
     /// As [`Codec::decode`]; the kinds are those of [`SerfMessage`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::serf::SerfMessage;
+    ///
+    /// let received = b"\x01\x82\xa5LTime\x07\xa4Node\xa1b";
+    /// let SerfMessage::Join(join) = Codec::Serf.decode_serf(received)? else { panic!("it is one") };
+    /// assert_eq!((join.ltime.0, join.node), (7, &b"b"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn decode_serf(self, bytes: &[u8]) -> Result<SerfMessage<'_>, MessageError> {
         let reader = &mut Reader::new(bytes);
         Ok(match reader.u8()? {
@@ -130,6 +142,20 @@ impl Codec {
     }
 
     /// Appends the intent to leave, kind byte first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::LamportTime;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::serf::{Leave, SerfMessage};
+    ///
+    /// let leave = Leave { ltime: LamportTime(7), node: b"b", prune: true };
+    /// let mut out = Vec::new();
+    /// Codec::Native.encode_serf_leave(&leave, &mut out);
+    /// assert!(matches!(Codec::Native.decode_serf(&out)?, SerfMessage::Leave(back) if back == leave));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn encode_serf_leave(self, leave: &Leave<'_>, out: &mut Vec<u8>) {
         out.push(kind::LEAVE);
         match self {
@@ -142,6 +168,18 @@ impl Codec {
     }
 
     /// Appends the intent to join, kind byte first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::LamportTime;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::serf::Join;
+    ///
+    /// let mut out = Vec::new();
+    /// Codec::Serf.encode_serf_join(&Join { ltime: LamportTime(7), node: b"b" }, &mut out);
+    /// assert_eq!(out, b"\x01\x82\xa5LTime\x07\xa4Node\xa1b");
+    /// ```
     pub fn encode_serf_join(self, join: &Join<'_>, out: &mut Vec<u8>) {
         out.push(kind::JOIN);
         match self {

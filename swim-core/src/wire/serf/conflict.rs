@@ -12,7 +12,7 @@ use crate::wire::msgpack::{self, Container, Field, Kind, Value, field};
 use crate::wire::native;
 use crate::wire::reader::Reader;
 
-/// A member as another one sees it, Serf's status and all.
+/// A member as another one sees it, Serf's status and all. See [`Codec::encode_conflict_response`].
 ///
 /// `T` are the tags: what was decoded has [`MemberTags`], what is to be encoded may have anything that yields pairs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct MemberView<'a, T = MemberTags<'a>> {
     pub versions: Versions,
 }
 
-/// The tags of a [`MemberView`], as keys and values.
+/// The tags of a [`MemberView`], as keys and values. See [`Codec::encode_conflict_response`].
 #[derive(Clone, Debug)]
 pub struct MemberTags<'a>(List<'a>);
 
@@ -45,6 +45,18 @@ impl<'a> Iterator for MemberTags<'a> {
 
 impl<T> MemberView<'_, T> {
     /// The address, if both halves were given. It is the same in the 4- and the 16-byte form of an IPv4 address.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::versions::Versions;
+    /// use swim_core::wire::serf::MemberView;
+    ///
+    /// let ip = Some("::ffff:127.0.0.1".parse()?);
+    /// let view = MemberView { name: b"b", ip, port: 7947, tags: (), status: 1, versions: Versions::default() };
+    /// assert_eq!(view.address(), Some("127.0.0.1:7947".parse()?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn address(&self) -> Option<SocketAddr> {
         fields::address(self.ip, self.port)
     }
@@ -56,6 +68,16 @@ impl Codec {
     /// # Errors
     ///
     /// As [`Codec::decode`]; only one kind is known.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::Codec;
+    ///
+    /// let unknown_here = b"\x06\xc0";
+    /// assert!(Codec::Serf.decode_conflict_response(unknown_here)?.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn decode_conflict_response(self, payload: &[u8]) -> Result<Option<MemberView<'_>>, MessageError> {
         let reader = &mut Reader::new(payload);
         match (reader.u8()?, self) {
@@ -78,6 +100,23 @@ impl Codec {
     }
 
     /// Appends the answer to a question about a name, kind byte first. The tags are walked through twice.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::versions::Versions;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::serf::MemberView;
+    ///
+    /// let (ip, versions) = (Some([127, 0, 0, 1].into()), Versions::default());
+    /// let tags = [(&b"role"[..], &b"web"[..])];
+    /// let view = MemberView { name: b"b", ip, port: 7947, tags, status: 1, versions };
+    /// let mut out = Vec::new();
+    /// Codec::Serf.encode_conflict_response(Some(&view), &mut out);
+    /// let back = Codec::Serf.decode_conflict_response(&out)?.expect("it is known");
+    /// assert_eq!((back.address(), back.tags.collect::<Vec<_>>()), (view.address(), view.tags.to_vec()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn encode_conflict_response<'t, T>(self, member: Option<&MemberView<'_, T>>, out: &mut Vec<u8>)
     where
         T: Clone + IntoIterator<Item = (&'t [u8], &'t [u8])>,

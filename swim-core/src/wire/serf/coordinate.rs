@@ -10,6 +10,7 @@ use crate::wire::native;
 use crate::wire::reader::Reader;
 
 /// A network coordinate as it travels. Nothing but its shape is checked: any number may be infinite, or none at all.
+/// See [`Codec::encode_coordinate`].
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct WireCoordinate {
     /// The place in space, in seconds.
@@ -22,7 +23,7 @@ pub struct WireCoordinate {
     pub height: f64,
 }
 
-/// Why the payload of an ack is not a coordinate.
+/// Why the payload of an ack is not a coordinate. See [`Codec::decode_coordinate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CoordinateError {
@@ -40,6 +41,16 @@ impl Codec {
     /// # Errors
     ///
     /// See [`CoordinateError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::serf::CoordinateError;
+    ///
+    /// assert_eq!(Codec::Serf.decode_coordinate(b""), Ok(None));
+    /// assert_eq!(Codec::Serf.decode_coordinate(b"\x02"), Err(CoordinateError::Version(2)));
+    /// ```
     pub fn decode_coordinate(self, payload: &[u8]) -> Result<Option<WireCoordinate>, CoordinateError> {
         let reader = &mut Reader::new(payload);
         match reader.u8() {
@@ -50,6 +61,20 @@ impl Codec {
     }
 
     /// Appends the payload of an ack, version byte first: 130 bytes on Serf's wire, 90 on ours.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::serf::WireCoordinate;
+    ///
+    /// let coordinate = WireCoordinate { vec: [0.25; 8], error: 1.5, adjustment: 0.0, height: 1e-5 };
+    /// for (codec, len) in [(Codec::Serf, 130), (Codec::Native, 90)] {
+    ///     let mut out = Vec::new();
+    ///     codec.encode_coordinate(&coordinate, &mut out);
+    ///     assert_eq!((out.len(), codec.decode_coordinate(&out)), (len, Ok(Some(coordinate))));
+    /// }
+    /// ```
     pub fn encode_coordinate(self, coordinate: &WireCoordinate, out: &mut Vec<u8>) {
         let WireCoordinate { vec, error, adjustment, height } = coordinate;
         out.push(VERSION);

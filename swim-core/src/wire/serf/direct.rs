@@ -12,6 +12,20 @@ use crate::wire::native;
 use crate::wire::reader::Reader;
 
 /// A message from one member to another.
+///
+/// # Examples
+///
+/// ```
+/// use swim_core::wire::codec::Codec;
+/// use swim_core::wire::serf::{DirectMessage, SerfMessage};
+///
+/// let mut bytes = Vec::new();
+/// DirectMessage { to: b"b", from: b"a", payload: b"psst" }.encode(&mut bytes);
+/// let read = Codec::Native.decode_serf(&bytes)?;
+/// assert!(matches!(read, SerfMessage::Direct(message) if message.payload == b"psst"));
+/// assert!(Codec::Serf.decode_serf(&bytes).is_err(), "Serf has no such message");
+/// # Ok::<(), swim_core::wire::codec::MessageError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DirectMessage<'a> {
     /// Who is meant: another member may have the address by now.
@@ -25,7 +39,7 @@ pub struct DirectMessage<'a> {
     pub payload: &'a [u8],
 }
 
-/// What the receiver of a message that came by stream has done with it.
+/// What the receiver of a message that came by stream has done with it. See [`DirectAnswer::encode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DirectAnswer {
     /// `None`: its application will be told.
@@ -33,7 +47,7 @@ pub struct DirectAnswer {
     pub refusal: Option<Refusal>,
 }
 
-/// Why the receiver of a message does not tell its application.
+/// Why the receiver of a message does not tell its application. See [`DirectAnswer::encode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -50,7 +64,7 @@ pub enum Refusal {
 }
 
 impl DirectMessage<'_> {
-    /// Appends the message, kind byte first, in the native encoding.
+    /// Appends the message, kind byte first, in the native encoding. See [`DirectMessage`].
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.push(kind::DIRECT);
         native::write(self, out);
@@ -58,6 +72,18 @@ impl DirectMessage<'_> {
 
     /// How long the payload may be, names as they are, so that the message takes at most `len_max` bytes, and never more
     /// than 65535. `None` when the names alone are too long.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::serf::DirectMessage;
+    ///
+    /// let message = DirectMessage { to: b"b", from: b"a", payload: b"" };
+    /// assert_eq!(message.payload_len_max(100), Some(94));
+    /// let mut bytes = Vec::new();
+    /// DirectMessage { payload: &[0; 94], ..message }.encode(&mut bytes);
+    /// assert_eq!(bytes.len(), 100);
+    /// ```
     pub fn payload_len_max(&self, len_max: usize) -> Option<usize> {
         let mut empty = Vec::new();
         DirectMessage { payload: &[], ..*self }.encode(&mut empty);
@@ -78,6 +104,19 @@ impl<'a> DirectMessage<'a> {
 
 impl DirectAnswer {
     /// Appends the answer, kind byte first, in the native encoding.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::serf::{DirectAnswer, Refusal, SerfMessage};
+    ///
+    /// let mut bytes = Vec::new();
+    /// DirectAnswer { refusal: Some(Refusal::Full) }.encode(&mut bytes);
+    /// let read = Codec::Native.decode_serf(&bytes)?;
+    /// assert!(matches!(read, SerfMessage::DirectAnswer(answer) if answer.refusal == Some(Refusal::Full)));
+    /// # Ok::<(), swim_core::wire::codec::MessageError>(())
+    /// ```
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.push(kind::DIRECT_ANSWER);
         native::write(self, out);

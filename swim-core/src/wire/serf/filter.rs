@@ -8,7 +8,7 @@ use crate::wire::msgpack::{self, Field, Kind, Value, field};
 use crate::wire::native;
 use crate::wire::reader::Reader;
 
-/// One condition of a query; see [`Query::filters`](super::Query::filters).
+/// One condition of a query; see [`Query::filters`](super::Query::filters). See [`Codec::decode_filter`].
 #[derive(Clone, Debug)]
 pub enum Filter<'a> {
     /// Who has one of these names.
@@ -28,6 +28,20 @@ impl Codec {
     /// # Errors
     ///
     /// Nothing is there, the kind is unknown, or the body is not what its kind demands. Such a filter does not pass.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::serf::Filter;
+    ///
+    /// let mut out = Vec::new();
+    /// Codec::Serf.encode_tag_filter(b"role", b"^web$", &mut out);
+    /// let Filter::Tag { tag, expr } = Codec::Serf.decode_filter(&out)? else { panic!("it is one") };
+    /// assert_eq!((tag, expr), (&b"role"[..], &b"^web$"[..]));
+    /// assert!(Codec::Serf.decode_filter(b"").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn decode_filter(self, filter: &[u8]) -> Result<Filter<'_>, MessageError> {
         let reader = &mut Reader::new(filter);
         Ok(match (reader.u8()?, self) {
@@ -49,6 +63,19 @@ impl Codec {
     }
 
     /// Appends a filter by names, kind byte first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::serf::Filter;
+    ///
+    /// let mut out = Vec::new();
+    /// Codec::Serf.encode_node_filter(["a", "b"], &mut out);
+    /// let Filter::Nodes(names) = Codec::Serf.decode_filter(&out)? else { panic!("it is one") };
+    /// assert_eq!(names.collect::<Vec<_>>(), [b"a", b"b"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn encode_node_filter<N>(self, names: N, out: &mut Vec<u8>)
     where
         N: Clone + IntoIterator<Item: AsRef<[u8]>>,
@@ -58,6 +85,16 @@ impl Codec {
     }
 
     /// Appends a filter by one tag, kind byte first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::Codec;
+    ///
+    /// let mut out = Vec::new();
+    /// Codec::Serf.encode_tag_filter(b"role", b"^web$", &mut out);
+    /// assert_eq!(out, b"\x01\x82\xa4Expr\xa5^web$\xa3Tag\xa4role");
+    /// ```
     pub fn encode_tag_filter(self, tag: &[u8], expr: &[u8], out: &mut Vec<u8>) {
         out.push(TAG);
         match self {

@@ -13,14 +13,14 @@ use crate::wire::msgpack::{self, Field, Kind, Value, field};
 use crate::wire::native;
 use crate::wire::reader::Reader;
 
-/// What to install, to use or to remove.
+/// What to install, to use or to remove. See [`Codec::encode_key_request`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyRequest<'a> {
     /// The key as it is; empty where keys are to be listed. Any length: the keyring checks it.
     pub key: Bytes<'a>,
 }
 
-/// What came of a key query at one member.
+/// What came of a key query at one member. See [`Codec::encode_key_response`].
 ///
 /// `K` are the keys: what was decoded has [`Keys`], what is to be encoded may have anything that yields texts.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct KeyResponse<'a, K = Keys<'a>> {
     pub primary: &'a [u8],
 }
 
-/// The keys of a [`KeyResponse`], each in base64.
+/// The keys of a [`KeyResponse`], each in base64. See [`Codec::encode_key_response`].
 #[derive(Clone)]
 pub struct Keys<'a>(List<'a>);
 
@@ -53,6 +53,17 @@ impl Codec {
     /// # Errors
     ///
     /// As [`Codec::decode`], but for the kind.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::Codec;
+    ///
+    /// let request = Codec::Serf.decode_key_request(b"\x07\x81\xa3Key\xa4\x01\x02\x03\x04")?;
+    /// assert_eq!(*request.key, [1, 2, 3, 4]);
+    /// assert_eq!(format!("{request:?}"), "KeyRequest { key_len: 4 }"); // a secret
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn decode_key_request(self, payload: &[u8]) -> Result<KeyRequest<'_>, MessageError> {
         let reader = &mut Reader::new(payload);
         reader.u8()?;
@@ -67,6 +78,17 @@ impl Codec {
     }
 
     /// Appends the payload of a key query, kind byte first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::Codec;
+    ///
+    /// let mut out = Vec::new();
+    /// Codec::Native.encode_key_request(&[7; 32], &mut out);
+    /// assert_eq!(*Codec::Native.decode_key_request(&out)?.key, [7; 32]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn encode_key_request(self, key: &[u8], out: &mut Vec<u8>) {
         out.push(kind::KEY_REQUEST);
         match self {
@@ -80,6 +102,18 @@ impl Codec {
     /// # Errors
     ///
     /// As [`Codec::decode`]; only one kind is known.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::{Codec, MessageError};
+    ///
+    /// let response = Codec::Serf.decode_key_response(b"\x08\x81\xa6Result\xc3")?;
+    /// assert!(response.result && response.message.is_empty());
+    /// assert_eq!(response.keys.count(), 0);
+    /// assert_eq!(Codec::Serf.decode_key_response(b"\x07").err(), Some(MessageError::UnknownKind(7)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn decode_key_response(self, payload: &[u8]) -> Result<KeyResponse<'_>, MessageError> {
         let reader = &mut Reader::new(payload);
         let response = match (reader.u8()?, self) {
@@ -99,6 +133,21 @@ impl Codec {
     }
 
     /// Appends the answer to a key query, kind byte first. The keys are walked through twice, once to count them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::serf::KeyResponse;
+    ///
+    /// let response = KeyResponse { result: true, message: b"", keys: ["AQ==", "Ag=="], primary: b"AQ==" };
+    /// let mut out = Vec::new();
+    /// Codec::Serf.encode_key_response(&response, &mut out);
+    /// let back = Codec::Serf.decode_key_response(&out)?;
+    /// assert_eq!((back.result, back.primary), (true, response.primary));
+    /// assert_eq!(back.keys.collect::<Vec<_>>(), [b"AQ==", b"Ag=="]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn encode_key_response<K>(self, response: &KeyResponse<'_, K>, out: &mut Vec<u8>)
     where
         K: Clone + IntoIterator<Item: AsRef<[u8]>>,

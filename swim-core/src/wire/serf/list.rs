@@ -79,7 +79,7 @@ impl<'a> List<'a> {
     }
 }
 
-/// Names of members.
+/// Names of members. See [`Codec::encode_node_filter`].
 #[derive(Clone, Debug)]
 pub struct Names<'a>(pub(super) List<'a>);
 

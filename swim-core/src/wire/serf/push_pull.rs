@@ -13,7 +13,7 @@ use crate::wire::msgpack::{self, Field, Kind, Value, field};
 use crate::wire::native;
 use crate::wire::reader::Reader;
 
-/// The three clocks of a node.
+/// The three clocks of a node. See [`Codec::encode_serf_push_pull`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Clocks {
     /// Of join and leave intents.
@@ -24,7 +24,7 @@ pub struct Clocks {
     pub query: LamportTime,
 }
 
-/// The user state of a push/pull.
+/// The user state of a push/pull. See [`Codec::encode_serf_push_pull`].
 ///
 /// Its lists were checked when it was decoded, and are read again as they are walked through: nothing is allocated,
 /// however many things they hold.
@@ -46,6 +46,29 @@ impl Codec {
     /// `statuses` are all members with their last accepted intent, `left` the names of those that have left, `events`
     /// the slots of the event ring, empty ones too: Serf wants to see as many as its ring has. Each event is a name
     /// and a payload.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::LamportTime;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::serf::{Clocks, SerfMessage};
+    ///
+    /// let clocks = Clocks { member: LamportTime(7), event: LamportTime(2), query: LamportTime(1) };
+    /// let statuses = [(&b"a"[..], LamportTime(5)), (b"b", LamportTime(6))];
+    /// let deploy = [(&b"deploy"[..], Some(&b"v2"[..]))];
+    /// let ring = [None, Some((LamportTime(1), deploy.into_iter()))];
+    /// let mut out = Vec::new();
+    /// let (statuses, left) = (statuses.into_iter(), [&b"b"[..]].into_iter());
+    /// Codec::Serf.encode_serf_push_pull(&clocks, statuses, left, ring.into_iter(), &mut out);
+    ///
+    /// let SerfMessage::PushPull(state) = Codec::Serf.decode_serf(&out)? else { panic!("it is one") };
+    /// assert_eq!((state.clocks, state.statuses.count()), (clocks, 2));
+    /// assert_eq!(state.left.collect::<Vec<_>>(), [b"b"]);
+    /// let events = state.events.flat_map(|slot| slot.events.map(|event| event.name));
+    /// assert_eq!(events.collect::<Vec<_>>(), [b"deploy"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn encode_serf_push_pull<'s, E>(
         self,
         clocks: &Clocks,
@@ -109,7 +132,7 @@ impl<'a> PushPullState<'a> {
     }
 }
 
-/// Names of members and the times of their last accepted intents, in no order.
+/// Names of members and the times of their last accepted intents, in no order. See [`Codec::encode_serf_push_pull`].
 #[derive(Clone, Debug)]
 pub struct Statuses<'a>(List<'a>);
 
@@ -121,7 +144,7 @@ impl<'a> Iterator for Statuses<'a> {
     }
 }
 
-/// The occupied slots of an event ring, in its order, which is not that of time.
+/// The occupied slots of an event ring, in its order, which is not that of time. See [`Codec::encode_serf_push_pull`].
 #[derive(Clone, Debug)]
 pub struct EventSlots<'a>(List<'a>);
 
@@ -138,7 +161,7 @@ impl<'a> Iterator for EventSlots<'a> {
     }
 }
 
-/// All user events of one time of the event clock.
+/// All user events of one time of the event clock. See [`Codec::encode_serf_push_pull`].
 #[derive(Clone, Debug)]
 pub struct EventSlot<'a> {
     /// Of the event clock.
@@ -147,7 +170,7 @@ pub struct EventSlot<'a> {
     pub events: RecordedEvents<'a>,
 }
 
-/// The user events of one slot.
+/// The user events of one slot. See [`Codec::encode_serf_push_pull`].
 #[derive(Clone, Debug)]
 pub struct RecordedEvents<'a>(List<'a>);
 
@@ -159,7 +182,8 @@ impl<'a> Iterator for RecordedEvents<'a> {
     }
 }
 
-/// A user event as a ring remembers it; whether it may be coalesced is not remembered.
+/// A user event as a ring remembers it; whether it may be coalesced is not remembered. See
+/// [`Codec::encode_serf_push_pull`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedEvent<'a> {
     /// What happened.

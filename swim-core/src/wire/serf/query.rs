@@ -24,7 +24,7 @@ pub mod flag {
     pub const NO_BROADCAST: u32 = 2;
 }
 
-/// A question to everybody who passes its filters.
+/// A question to everybody who passes its filters. See [`Codec::encode_serf_query`].
 ///
 /// `F` is the list of [encoded filters](super::Filter): what was decoded has [`Filters`], what is to be encoded may
 /// have anything that yields byte strings.
@@ -54,7 +54,8 @@ pub struct Query<'a, F = Filters<'a>> {
     pub payload: Option<Bytes<'a>>,
 }
 
-/// What a member says to a query: its answer, or only that it has the question.
+/// What a member says to a query: its answer, or only that it has the question. See
+/// [`Codec::encode_serf_query_response`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueryResponse<'a> {
     /// That of the query.
@@ -71,7 +72,7 @@ pub struct QueryResponse<'a> {
     pub payload: Option<Bytes<'a>>,
 }
 
-/// The encoded filters of a query; [`Codec::decode_filter`] takes each.
+/// The encoded filters of a query; [`Codec::decode_filter`] takes each. See [`Codec::encode_serf_query`].
 #[derive(Clone, Debug)]
 pub struct Filters<'a>(List<'a>);
 
@@ -84,17 +85,17 @@ impl<'a> Iterator for Filters<'a> {
 }
 
 impl<F> Query<'_, F> {
-    /// Where the answers go, if both halves were given.
+    /// Where the answers go, if both halves were given. See [`Codec::encode_serf_query`].
     pub fn address(&self) -> Option<SocketAddr> {
         fields::address(self.ip, self.port)
     }
 
-    /// Whether the asker wants to hear from whoever has the question.
+    /// Whether the asker wants to hear from whoever has the question. See [`Codec::encode_serf_query`].
     pub const fn wants_ack(&self) -> bool {
         self.flags & flag::ACK != 0
     }
 
-    /// Whether the query is to be gossiped on.
+    /// Whether the query is to be gossiped on. See [`Codec::encode_serf_query`].
     pub const fn may_spread(&self) -> bool {
         self.flags & flag::NO_BROADCAST == 0
     }
@@ -102,6 +103,17 @@ impl<F> Query<'_, F> {
 
 impl QueryResponse<'_> {
     /// Whether this only says that the query has arrived.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::LamportTime;
+    /// use swim_core::wire::serf::{QueryResponse, flag};
+    ///
+    /// let answer = QueryResponse { ltime: LamportTime(7), id: 1, from: b"b", flags: 0, payload: None };
+    /// assert!(!answer.is_ack());
+    /// assert!(QueryResponse { flags: flag::ACK, ..answer }.is_ack());
+    /// ```
     pub const fn is_ack(&self) -> bool {
         self.flags & flag::ACK != 0
     }
@@ -109,6 +121,38 @@ impl QueryResponse<'_> {
 
 impl Codec {
     /// Appends a query, kind byte first. The filters are walked through twice, once to count them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::LamportTime;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::serf::{Query, SerfMessage, flag};
+    ///
+    /// let mut filter = Vec::new();
+    /// Codec::Serf.encode_tag_filter(b"role", b"^web$", &mut filter);
+    /// let query = Query {
+    ///     ltime: LamportTime(7),
+    ///     id: 1,
+    ///     ip: Some([127, 0, 0, 1].into()),
+    ///     port: 7946,
+    ///     source_node: b"a",
+    ///     filters: [&filter],
+    ///     flags: flag::ACK,
+    ///     relay_factor: 0,
+    ///     timeout: 3_000_000_000, // three seconds
+    ///     name: b"uptime",
+    ///     payload: None,
+    /// };
+    /// let mut out = Vec::new();
+    /// Codec::Serf.encode_serf_query(&query, &mut out);
+    ///
+    /// let SerfMessage::Query(back) = Codec::Serf.decode_serf(&out)? else { panic!("it is one") };
+    /// assert_eq!((back.name, back.address()), (query.name, Some("127.0.0.1:7946".parse()?)));
+    /// assert!(back.wants_ack() && back.may_spread());
+    /// assert_eq!(back.filters.collect::<Vec<_>>(), [filter]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn encode_serf_query<F>(self, query: &Query<'_, F>, out: &mut Vec<u8>)
     where
         F: Clone + IntoIterator<Item: AsRef<[u8]>>,
@@ -154,6 +198,22 @@ impl Codec {
     }
 
     /// Appends an answer or an ack, kind byte first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::LamportTime;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::message::Bytes;
+    /// use swim_core::wire::serf::{QueryResponse, SerfMessage};
+    ///
+    /// let payload = Some(Bytes::from(&b"3 days"[..]));
+    /// let answer = QueryResponse { ltime: LamportTime(7), id: 1, from: b"b", flags: 0, payload };
+    /// let mut out = Vec::new();
+    /// Codec::Native.encode_serf_query_response(&answer, &mut out);
+    /// assert!(matches!(Codec::Native.decode_serf(&out)?, SerfMessage::QueryResponse(back) if back == answer));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn encode_serf_query_response(self, response: &QueryResponse<'_>, out: &mut Vec<u8>) {
         out.push(kind::QUERY_RESPONSE);
         match self {

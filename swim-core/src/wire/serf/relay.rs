@@ -12,7 +12,7 @@ use crate::wire::msgpack::{self, Field, Kind, Value, field};
 use crate::wire::native;
 use crate::wire::reader::Reader;
 
-/// A message that the receiver is to hand on.
+/// A message that the receiver is to hand on. See [`Codec::encode_serf_relay`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relay<'a> {
     /// Where to.
@@ -26,7 +26,7 @@ pub struct Relay<'a> {
     pub inner: &'a [u8],
 }
 
-/// An address in the parts that Go gives it (`net.UDPAddr`).
+/// An address in the parts that Go gives it (`net.UDPAddr`). See [`Destination::address`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Destination<'a> {
     /// In 4 or 16 bytes as it came. `None` when it was neither.
@@ -40,6 +40,17 @@ pub struct Destination<'a> {
 
 impl Destination<'_> {
     /// Where to send, if both halves were given. The zone is not looked at: it means something to its sender only.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::serf::Destination;
+    ///
+    /// let destination = Destination { ip: Some("fe80::1".parse()?), port: 7946, zone: b"eth0" };
+    /// assert_eq!(destination.address(), Some("[fe80::1]:7946".parse()?));
+    /// assert_eq!(Destination::default().address(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn address(&self) -> Option<SocketAddr> {
         fields::address(self.ip, self.port)
     }
@@ -47,6 +58,20 @@ impl Destination<'_> {
 
 impl Codec {
     /// Appends a relay with the message in it, kind byte first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::serf::{Destination, Relay, SerfMessage};
+    ///
+    /// let destination = Destination { ip: Some([127, 0, 0, 1].into()), port: 7946, zone: b"" };
+    /// let relay = Relay { destination, name: b"a", inner: b"\x05an answer" };
+    /// let mut out = Vec::new();
+    /// Codec::Serf.encode_serf_relay(&relay, &mut out);
+    /// assert!(matches!(Codec::Serf.decode_serf(&out)?, SerfMessage::Relay(back) if back == relay));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn encode_serf_relay(self, relay: &Relay<'_>, out: &mut Vec<u8>) {
         out.push(kind::RELAY);
         match self {

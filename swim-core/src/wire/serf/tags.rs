@@ -9,6 +9,16 @@ use crate::wire::reader::Reader;
 /// Appends tags as the metadata of a member: `ff` and a msgpack map, in both codecs.
 ///
 /// At most 512 bytes of it may be announced, which is for the caller to check.
+///
+/// # Examples
+///
+/// ```
+/// use swim_core::wire::serf::encode_tags;
+///
+/// let mut meta = Vec::new();
+/// encode_tags([(&b"role"[..], &b"web"[..])].into_iter(), &mut meta);
+/// assert_eq!(meta, b"\xff\x81\xa4role\xa3web");
+/// ```
 pub fn encode_tags<'t>(tags: impl ExactSizeIterator<Item = (&'t [u8], &'t [u8])>, out: &mut Vec<u8>) {
     out.push(TAGS);
     msgpack::write_map_len(tags.len(), out);
@@ -22,6 +32,17 @@ pub fn encode_tags<'t>(tags: impl ExactSizeIterator<Item = (&'t [u8], &'t [u8])>
 ///
 /// Metadata that does not begin with `ff`, empty metadata too, is the value of the single tag `role` (Serf protocol 2).
 /// What was read before an error stands; after it comes nothing.
+///
+/// # Examples
+///
+/// ```
+/// use swim_core::wire::codec::MessageError;
+/// use swim_core::wire::serf::decode_tags;
+///
+/// let tags: Vec<_> = decode_tags(b"\xff\x82\xa4role\xa3web\xa2dc").collect();
+/// assert_eq!(tags, [Ok((&b"role"[..], &b"web"[..])), Err(MessageError::Truncated)]);
+/// assert_eq!(decode_tags(b"web").next(), Some(Ok((&b"role"[..], &b"web"[..]))));
+/// ```
 pub fn decode_tags(meta: &[u8]) -> Tags<'_> {
     Tags(match meta {
         [TAGS, encoded @ ..] => {
@@ -37,7 +58,7 @@ pub fn decode_tags(meta: &[u8]) -> Tags<'_> {
     })
 }
 
-/// An iterator over tags; see [`decode_tags`].
+/// An iterator over tags. See [`decode_tags`].
 #[derive(Clone, Debug)]
 pub struct Tags<'a>(TagsState<'a>);
 

@@ -12,7 +12,7 @@ use crate::wire::msgpack::{self, Field, Kind, Value, field};
 use crate::wire::native;
 use crate::wire::reader::Reader;
 
-/// Something that an application tells everybody.
+/// Something that an application tells everybody. See [`Codec::encode_serf_user_event`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserEvent<'a> {
     /// Of the event clock.
@@ -29,6 +29,20 @@ pub struct UserEvent<'a> {
 
 impl Codec {
     /// Appends a user event, kind byte first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::LamportTime;
+    /// use swim_core::wire::codec::Codec;
+    /// use swim_core::wire::serf::{SerfMessage, UserEvent};
+    ///
+    /// let event = UserEvent { ltime: LamportTime(7), name: b"deploy", payload: None, coalesce: true };
+    /// let mut out = Vec::new();
+    /// Codec::Serf.encode_serf_user_event(&event, &mut out);
+    /// assert!(matches!(Codec::Serf.decode_serf(&out)?, SerfMessage::UserEvent(back) if back == event));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn encode_serf_user_event(self, event: &UserEvent<'_>, out: &mut Vec<u8>) {
         out.push(kind::USER_EVENT);
         match self {
