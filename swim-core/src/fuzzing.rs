@@ -33,9 +33,10 @@ use crate::{Config, Instant, Node};
 /// | 12       |                                   we join the peer                             |
 /// | 13       | len(u8) bytes                     our new tag                                  |
 /// | 14       | len(u8) bytes                     we ping the member of that name              |
-/// | 15       |                                   we leave, if the high bits are all set       |
+/// | 15       |                                   we leave, if the high bits are all set;      |
 /// |          | len(u8) bytes                     with 13 or 14 in them: we say this to the    |
-/// |          |                                   member of that name, by datagram or stream    |
+/// |          |                                   member of that name, by datagram or stream;   |
+/// |          |                                   otherwise the peer is our one seed           |
 /// +----------+--------------------------------------------------------------------------------+
 /// ```
 ///
@@ -173,6 +174,7 @@ impl Run {
                 self.leave_asked = true;
                 self.node.leave(now);
             }
+            15 => self.node.set_seeds(now, &[peer(which)]),
             _ => {}
         }
     }

@@ -37,6 +37,8 @@
 //! | `leave_intent_refuted` | DEBUG | `time` | somebody believed that we leave |
 //! | `reconnecting` | INFO | `member`, `peer` | Serf tries to reach a failed member |
 //! | `message_refused` | DEBUG | `member`, `error` | what somebody said to us alone is not told the application |
+//! | `healing` | INFO | `peer` | a seed, or a member of long ago, is tried |
+//! | `healed` | INFO | `peer` | that has brought members |
 //! | `user_event` | DEBUG | `event`, `time` | Serf heard a user event, known or not |
 //! | `user_event_old` | WARN | `event`, `time`, `current` | it was too old to tell whether it is known |
 

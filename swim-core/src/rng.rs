@@ -23,6 +23,8 @@ pub(crate) enum Stream {
     Hashing = 5,
     /// Directions for coordinates that coincide.
     Coordinates = 6,
+    /// Whom to try again, and when.
+    Healing = 7,
 }
 
 impl Rng {

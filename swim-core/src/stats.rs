@@ -79,6 +79,10 @@ pub struct Stats {
     pub queries_over_limit: u64,
     /// Acks and answers to a query of ours beyond what its number of members explains.
     pub query_responses_over_limit: u64,
+    /// Seeds beyond the 256 that count.
+    pub seeds_over_limit: u64,
+    /// Members of long ago forgotten, because there were more than `remembered_max`.
+    pub remembered_over_limit: u64,
 
     // Failure detection.
     /// Begun.
@@ -141,6 +145,10 @@ pub struct Stats {
     pub member_flaps: u64,
     /// Attempts to reach a failed member.
     pub reconnects: u64,
+    /// Attempts to reach a seed, or a member of long ago.
+    pub heals_tried: u64,
+    /// Those that brought members.
+    pub heals_met: u64,
     /// Told for the first time, our own included.
     pub user_events: u64,
     /// Too old to know whether they were told.
@@ -148,13 +156,18 @@ pub struct Stats {
     /// Messages whose time is too far ahead to be true.
     pub lamport_times_refused: u64,
 
-    // Messages straight from one member to another: handed out to be sent; confirmed by the receiver of a stream, or
-    // not; heard and told the application; meant for somebody else; from nobody we know, or too long.
+    // Messages straight from one member to another.
+    /// Handed out to be sent, confirmations not awaited.
     pub messages_direct_sent: u64,
+    /// By stream: the receiver has it in its event queue.
     pub messages_direct_confirmed: u64,
+    /// By stream: refused, or nobody knows.
     pub messages_direct_failed: u64,
+    /// Heard, and told the application.
     pub messages_direct_received: u64,
+    /// Heard, and meant for another name.
     pub messages_direct_misaddressed: u64,
+    /// Heard from nobody we know, or too long. One that finds the event queue full counts as an event dropped.
     pub messages_direct_refused: u64,
 
     // Queries heard, and what came of our own.

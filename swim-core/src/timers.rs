@@ -38,6 +38,8 @@ pub(crate) enum Timer {
     Reap,
     /// Serf tries to reach a failed member.
     Reconnect,
+    /// Serf looks for seeds and remembered members to try.
+    Heal,
     /// What happened to members has been held back long enough.
     FlushMembers,
     /// User events have been held back long enough.

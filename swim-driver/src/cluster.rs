@@ -62,7 +62,7 @@ pub struct Cluster<R: Runtime> {
 }
 
 impl<R: Runtime> Cluster<R> {
-    /// Binds the sockets and starts the node, alone; see [`join`](Self::join).
+    /// Binds the sockets and starts the node, alone; [`join`](Self::join) changes that, or [`Options::seeds`].
     ///
     /// It must be called on the runtime, and lives on it. Cancel-safe: it does not wait for anything.
     ///
@@ -91,7 +91,7 @@ impl<R: Runtime> Cluster<R> {
     /// # }
     /// ```
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let Options { mut config, bind, advertise, seed, trace, snapshot, rejoin_after_leave } = options;
+        let Options { mut config, bind, advertise, seeds, seed, trace, snapshot, rejoin_after_leave } = options;
         let runtime = R::current().map_err(StartError::Runtime)?;
         let Bound { udp, tcp, address } = bind::bind(bind)?;
         config.advertise = bind::advertise(advertise, address)?;
@@ -127,7 +127,7 @@ impl<R: Runtime> Cluster<R> {
             node.restore(clock.now(), &records);
             drop(records);
         }
-        let shared = Arc::new(Shared::new(runtime, clock, node, trace, snapshot, address));
+        let shared = Arc::new(Shared::new(runtime, clock, node, trace, snapshot, address, seeds));
         // From here on the handle stops what has been started, should anything below fail.
         let handle = Arc::new(Handle { shared: shared.clone() });
         let guard = StopGuard(shared.clone());
@@ -168,6 +168,9 @@ impl<R: Runtime> Cluster<R> {
     /// A seed is `host`, `host:port`, `ip`, `ip:port`, `[ipv6]:port` or a bare `ipv6`, optionally with `name/` in
     /// front, as for Serf. The default port is the one bound here. Host names are resolved side by side, and every
     /// address of a name is tried. One seed reached is enough. User events from before the join are not replayed.
+    ///
+    /// Seeds that were reached are not given up later: like [`Options::seeds`] they are tried again when they are no
+    /// members any more, say after a long partition. The last 16 different ones are kept.
     ///
     /// Cancel-safe: before the names are resolved nothing has happened; after that the exchanges go on, and only their
     /// result is lost.
@@ -264,6 +267,7 @@ impl<R: Runtime> Cluster<R> {
             return Err(seeds.failed_for(JoinErrorKind::Stopped));
         };
         seeds.enter(outcome.replies);
+        shared.names.keep(seeds.reached());
         match outcome.done {
             Ok(()) => Ok(seeds.joined()),
             Err(CommandError::NotAlive) => Err(seeds.failed_for(JoinErrorKind::NotAlive)),

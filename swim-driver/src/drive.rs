@@ -12,6 +12,7 @@ use tracing::{debug, error, warn};
 
 use crate::backoff::Backoff;
 use crate::bind::{for_socket, from_socket};
+use crate::heal;
 use crate::runtime::{Runtime, Udp};
 use crate::shared::{Shared, count};
 use crate::streams;
@@ -59,7 +60,7 @@ pub(crate) async fn drive<R: Runtime>(shared: Arc<Shared<R>>, socket: R::Udp) {
 /// Takes everything but datagrams out of the node and passes it on.
 fn drain_others<R: Runtime>(shared: &Arc<Shared<R>>) {
     let (mut dials, mut events, mut wakers) = (Vec::new(), Vec::new(), Vec::new());
-    shared.with(|guarded, _| {
+    let resolve = shared.with(|guarded, _| {
         while let Some(action) = guarded.node.poll_stream() {
             dials.extend(guarded.dispatch(action, shared.closing_max));
         }
@@ -73,7 +74,11 @@ fn drain_others<R: Runtime>(shared: &Arc<Shared<R>>) {
             // Nobody waits any more when the future has been dropped.
             wakers.extend(guarded.waiters.get_mut(&id).and_then(|waiter| waiter.receive(reply)));
         }
+        guarded.node.poll_resolve()
     });
+    if resolve {
+        heal::resolve(shared);
+    }
     for dial in dials {
         streams::dial(shared, dial);
     }

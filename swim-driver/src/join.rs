@@ -5,7 +5,9 @@ use core::net::{IpAddr, SocketAddr};
 use core::pin::Pin;
 use core::task::Poll;
 use std::io;
+use std::time::Instant;
 
+use futures_lite::future::or;
 use swim_core::node::input::{ExchangeError, Reply};
 
 use crate::runtime::Runtime;
@@ -147,6 +149,35 @@ impl Seeds {
             async move { Seed { text: text.into(), targets: targets(runtime, text, default_port).await } }
         });
         Self(all(lookups).await)
+    }
+
+    /// The same, but a name that is not resolved in time is given up. Of each seed the text, and every address or why
+    /// there is none.
+    pub(crate) async fn resolve_within<R: Runtime>(
+        runtime: &R,
+        seeds: &[String],
+        default_port: u16,
+        deadline: Instant,
+    ) -> Vec<(String, Result<Vec<SocketAddr>, SeedError>)> {
+        let lookups = seeds.iter().map(|text| async move {
+            let late = async {
+                runtime.sleep_until(deadline).await;
+                Err(SeedError::Resolve("it takes too long".into()))
+            };
+            // Addresses need no time, so they are never late.
+            let targets = or(targets(runtime, text, default_port), late).await;
+            (text.clone(), targets.map(|targets| targets.into_iter().map(|target| target.address).collect()))
+        });
+        all(lookups).await
+    }
+
+    /// Those of which an address was reached, with these addresses.
+    pub(crate) fn reached(&self) -> impl Iterator<Item = (&str, Vec<SocketAddr>)> {
+        let reached = self.0.iter().map(|Seed { text, targets }| {
+            let reached = targets.iter().flatten().filter(|target| target.result == Some(Ok(())));
+            (text.as_str(), reached.map(|target| target.address).collect::<Vec<_>>())
+        });
+        reached.filter(|(_, addresses)| !addresses.is_empty())
     }
 
     /// The outcome if there was not even time to resolve them.

@@ -31,6 +31,7 @@
 //! ```text
 //! drive     sends what the node has to send, waits (readable, due, called), reads what has arrived, then handles what is due
 //! streams   accepts; one task per stream carries bytes between a connection and the node
+//! heal      resolves the names of the seeds whenever the node asks for it
 //! shared    the node behind its lock, and who waits for what
 //! snapshot  the file that outlives a restart, and the thread that writes it
 //! ```
@@ -43,6 +44,7 @@ mod bind;
 mod cluster;
 mod drive;
 mod events;
+mod heal;
 mod join;
 mod keys;
 mod options;

@@ -37,6 +37,14 @@ pub struct Options {
     /// Where the others reach us; port 0 stands for the bound one. `None`: the bound address, or, when bound to an
     /// unspecified one (`0.0.0.0`), a private address of this host.
     pub advertise: Option<SocketAddr>,
+    /// Whom to join, and never to give up; each is written as for [`join`](crate::Cluster::join). The names are resolved
+    /// in the background, at the start and again and again, and whoever is not a member there is tried, until it is
+    /// met: after about a second, then ever more rarely down to once in `config.serf.heal_interval_max`. So no call of
+    /// `join` is needed, a seed may start later than we, and a partition or an outage of any length ends by itself. User
+    /// events from before we found our first company are not delivered.
+    ///
+    /// Without `config.serf.heal_interval` (zero) the seeds are not used.
+    pub seeds: Vec<String>,
     /// `None` draws 32 bytes from the operating system, and nothing else is safe in service: the seed also feeds the
     /// nonces, so one seed used twice with one key gives the encryption away. A fixed one is for tests and replay.
     pub seed: Option<[u8; 32]>,
@@ -86,18 +94,28 @@ impl Options {
     }
 
     fn new(config: Config, bind: SocketAddr) -> Self {
-        Self { config, bind, advertise: None, seed: None, trace: None, snapshot: None, rejoin_after_leave: false }
+        Self {
+            config,
+            bind,
+            advertise: None,
+            seeds: Vec::new(),
+            seed: None,
+            trace: None,
+            snapshot: None,
+            rejoin_after_leave: false,
+        }
     }
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the seed: who knows it can compute the nonces.
-        let Self { config, bind, advertise, seed: _, trace, snapshot, rejoin_after_leave } = self;
+        let Self { config, bind, advertise, seeds, seed: _, trace, snapshot, rejoin_after_leave } = self;
         f.debug_struct("Options")
             .field("config", config)
             .field("bind", bind)
             .field("advertise", advertise)
+            .field("seeds", seeds)
             .field("trace", trace)
             .field("snapshot", snapshot)
             .field("rejoin_after_leave", rejoin_after_leave)

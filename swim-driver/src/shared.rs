@@ -16,6 +16,7 @@ use swim_core::node::input::{CommandError, Reply};
 use swim_core::node::trace::Traced;
 
 use crate::events::Consumers;
+use crate::heal::Names;
 use crate::runtime::Runtime;
 use crate::snapshot::SnapshotFile;
 use crate::streams::Mailbox;
@@ -36,6 +37,8 @@ pub(crate) struct Shared<R> {
     pub(crate) io: IoCounters,
     pub(crate) trace: Option<Arc<Trace>>,
     pub(crate) snapshot: Option<Arc<SnapshotFile>>,
+    /// Of the seeds.
+    pub(crate) names: Names,
     pub(crate) bound: SocketAddr,
     pub(crate) advertised: SocketAddr,
     /// How long a stream may take to say goodbye.
@@ -62,6 +65,7 @@ impl<R: Runtime> Shared<R> {
         trace: Option<Arc<Trace>>,
         snapshot: Option<Arc<SnapshotFile>>,
         bound: SocketAddr,
+        seeds: Vec<String>,
     ) -> Self {
         let config = node.node().config();
         Self {
@@ -75,6 +79,7 @@ impl<R: Runtime> Shared<R> {
             io: IoCounters::default(),
             trace,
             snapshot,
+            names: Names::new(seeds),
             bound,
             advertised: config.advertise,
             finish_timeout: config.swim.stream_timeout,

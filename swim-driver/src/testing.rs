@@ -107,5 +107,5 @@ pub(crate) const OWN: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(core::n
 pub(crate) fn shared() -> Arc<Shared<Scripted>> {
     let clock = Clock::start();
     let node = Traced::new(Config::lan("a", OWN), [7; 32], clock.now(), None).expect("a good configuration");
-    Arc::new(Shared::new(Scripted, clock, node, None, None, OWN))
+    Arc::new(Shared::new(Scripted, clock, node, None, None, OWN, Vec::new()))
 }

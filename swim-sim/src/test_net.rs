@@ -37,6 +37,8 @@ pub struct TestNet {
     /// Every host that ever ran under a name, in the order of starting.
     past: Vec<(String, HostId)>,
     addresses: u32,
+    /// What the names of a node's seeds stand for.
+    seeds: BTreeMap<String, Vec<SocketAddr>>,
     record: bool,
     packets: Rc<RefCell<Vec<RawPacket>>>,
 }
@@ -103,6 +105,7 @@ impl TestNet {
             nodes: BTreeMap::new(),
             past: Vec::new(),
             addresses: 0,
+            seeds: BTreeMap::new(),
             record: false,
             packets: Rc::default(),
         };
@@ -223,6 +226,23 @@ impl TestNet {
     /// `name` joins by way of these addresses.
     pub fn join_at(&mut self, name: &str, seeds: &[SocketAddr]) -> CommandId {
         self.world.join(self.host(name), seeds, false)
+    }
+
+    /// The names of this node's seeds stand for the addresses of these nodes, also after a restart.
+    pub fn set_seeds(&mut self, name: &str, seeds: &[&str]) {
+        let addresses: Vec<_> = seeds.iter().map(|seed| self.address(seed)).collect();
+        self.set_seeds_at(name, &addresses);
+    }
+
+    /// The same, by address.
+    pub fn set_seeds_at(&mut self, name: &str, seeds: &[SocketAddr]) {
+        self.world.set_names(self.host(name), seeds);
+        self.seeds.insert(name.to_owned(), seeds.into());
+    }
+
+    /// `name` makes a failed member leave.
+    pub fn force_leave(&mut self, name: &str, member: &str, prune: bool) -> CommandId {
+        self.world.force_leave(self.host(name), member.as_bytes(), prune)
     }
 
     /// `name` starts to say goodbye.
@@ -527,6 +547,9 @@ impl TestNet {
     fn settle(&mut self, name: &str, host: HostId) -> HostId {
         self.nodes.insert(name.to_owned(), host);
         self.past.push((name.to_owned(), host));
+        if let Some(seeds) = self.seeds.get(name) {
+            self.world.set_names(host, seeds);
+        }
         host
     }
 

@@ -1,7 +1,7 @@
 //! Cluster membership, failure detection and cluster-wide messages on tokio.
 //!
 //! [`Cluster`] is a running member. It needs a runtime, of either flavour, with I/O and time enabled
-//! (`#[tokio::main]` does that), and uses no thread of its own.
+//! (`#[tokio::main]` does that). Only what writes a snapshot or a trace is a thread of its own.
 //!
 //! ```no_run
 //! use swim_tokio::swim_core::Event;

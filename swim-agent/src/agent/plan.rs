@@ -58,6 +58,11 @@ impl Plan {
             other => return Err(format!("Unknown profile: {other}")),
         };
         options.advertise = advertise;
+        if !settings.replay_on_join {
+            // Found without a join, a cluster does not tell its old user events, so where they are wanted it must be a
+            // join that finds it first; those whom that reaches are not given up either.
+            options.seeds = [&settings.start_join[..], &settings.retry_join].concat();
+        }
         options.snapshot = (!settings.snapshot_path.is_empty()).then(|| settings.snapshot_path.clone().into());
         options.rejoin_after_leave = settings.rejoin_after_leave;
         configure(&mut options, &settings, key.as_deref())?;

@@ -87,6 +87,8 @@ const CORE_LINES: &[(&str, &str, &str)] = &[
     ("merge_refused",        "memberlist", "Failed push/pull merge: {error} from={peer}"),
     ("stream_dropped",       "memberlist", "Failed to receive: {error} from={peer}"),
     ("reconnecting",         "serf",       "attempting reconnect to {member} {peer}"),
+    ("healing",              "serf",       "attempting to reach {peer}, which is not a member (any more)"),
+    ("healed",               "serf",       "found members by way of {peer}"),
     ("coordinate_rejected",  "serf",       "rejected coordinate from {member}: {error}"),
     ("user_event",           "serf",       "messageUserEventType: {event}"),
     ("user_event_old",       "serf",       "received old event {event} from time {time} (current: {current})"),

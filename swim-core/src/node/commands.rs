@@ -27,6 +27,8 @@ pub(super) struct Commands {
     updates: VecDeque<CommandId>,
     leaves: VecDeque<CommandId>,
     rejoin: Option<Rejoin>,
+    /// Of all exchanges that heal; nobody waits for replies.
+    heal: Option<CommandId>,
 }
 
 #[derive(Debug)]
@@ -44,6 +46,8 @@ struct Rejoin {
     /// Of the exchange under way; nobody waits for replies.
     id: CommandId,
     asked: Option<(Name, SocketAddr)>,
+    /// Those that did not answer.
+    unreached: Vec<(Name, SocketAddr)>,
     /// The next one last.
     waiting: Vec<(Name, SocketAddr)>,
 }
@@ -75,11 +79,6 @@ impl Commands {
             }
             None => self.done(outcome.command, Err(CommandError::TimedOut)),
         }
-    }
-
-    /// Whether a join that runs does not want old user events.
-    pub(super) fn ignores_old(&self, id: CommandId) -> bool {
-        self.joins.get(&id).is_some_and(|join| !join.replay)
     }
 
     /// Something has come of a query, or of a change or a listing of keys.
@@ -131,6 +130,11 @@ impl Core {
         seed: SocketAddr,
         result: Result<(), ExchangeError>,
     ) {
+        if self.commands.heal == Some(id) {
+            let (mut cx, swim, serf) = self.parts(now);
+            serf.on_heal_over(&mut cx, swim, seed, result.is_ok());
+            return;
+        }
         if self.commands.rejoin.as_ref().is_some_and(|rejoin| rejoin.id == id) {
             self.rejoin_asked(now, result);
             return;
@@ -144,6 +148,22 @@ impl Core {
         };
         self.commands.replies.push_back((id, reply));
         self.continue_join(now, id);
+    }
+
+    /// Whether an exchange for this command does not want old user events.
+    pub(super) fn ignores_old(&self, id: CommandId) -> bool {
+        let joining = self.commands.joins.get(&id).is_some_and(|join| !join.replay);
+        joining || (self.commands.heal == Some(id) && self.serf.heals_without_replay())
+    }
+
+    /// Serf wants somebody tried who is no member, or none any more.
+    pub(super) fn start_heal(&mut self, now: Instant, peer: SocketAddr) {
+        let Commands { heal, last, .. } = &mut self.commands;
+        let id = *heal.get_or_insert_with(|| {
+            *last += 1;
+            CommandId(*last)
+        });
+        self.start_join_exchange(now, id, peer);
     }
 
     fn continue_join(&mut self, now: Instant, id: CommandId) {
@@ -199,7 +219,7 @@ impl Core {
             waiting.swap(index, self.targets.below(index + 1));
         }
         let id = self.commands.start();
-        self.commands.rejoin = Some(Rejoin { id, asked: None, waiting });
+        self.commands.rejoin = Some(Rejoin { id, asked: None, unreached: Vec::new(), waiting });
         self.continue_rejoin(now);
     }
 
@@ -208,13 +228,14 @@ impl Core {
         let Some(rejoin) = &mut self.commands.rejoin else { return };
         let asked = rejoin.asked.take();
         if result.is_err() {
+            rejoin.unreached.extend(asked);
             self.continue_rejoin(now);
             return;
         }
-        self.commands.rejoin = None;
         if let Some((member, address)) = asked {
             log!(INFO, "rejoined", member = member, address = address);
         }
+        self.end_rejoin(now);
     }
 
     fn continue_rejoin(&mut self, now: Instant) {
@@ -228,10 +249,17 @@ impl Core {
                 self.start_join_exchange(now, id, address);
             }
             None => {
-                self.commands.rejoin = None;
                 log!(WARN, "rejoin_failed", leaving = !staying);
+                self.end_rejoin(now);
             }
         }
+    }
+
+    /// Whoever was not reached and did not turn up by way of another is not given up.
+    fn end_rejoin(&mut self, now: Instant) {
+        let Some(Rejoin { unreached, waiting, .. }) = self.commands.rejoin.take() else { return };
+        let (mut cx, _, serf) = self.parts(now);
+        serf.remember_unmet(&mut cx, unreached.into_iter().chain(waiting));
     }
 
     pub(super) fn leave(&mut self, now: Instant) -> CommandId {

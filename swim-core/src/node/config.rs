@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -142,6 +143,10 @@ impl Config {
         if self.serf.message_size_limit > MESSAGE_LEN_MAX {
             return Err(ConfigError::MessageSizeLimit(self.serf.message_size_limit));
         }
+        let (interval, max) = (self.serf.heal_interval, self.serf.heal_interval_max);
+        if !interval.is_zero() && max < interval {
+            return Err(ConfigError::HealIntervals { interval, max });
+        }
         let at_least_one = [
             ("swim.suspicion_mult", self.swim.suspicion_mult as usize),
             ("swim.suspicion_max_timeout_mult", self.swim.suspicion_max_timeout_mult as usize),
@@ -187,6 +192,13 @@ pub enum ConfigError {
     UserEventSizeLimit(usize),
     /// Messages to one member would be allowed to be longer than [`MESSAGE_LEN_MAX`].
     MessageSizeLimit(usize),
+    /// `serf.heal_interval_max` is less than `serf.heal_interval`, which is not zero.
+    HealIntervals {
+        /// The first.
+        interval: Duration,
+        /// The longest.
+        max: Duration,
+    },
     /// This field must be at least 1.
     Zero(&'static str),
 }
@@ -210,6 +222,9 @@ impl fmt::Display for ConfigError {
             }
             Self::MessageSizeLimit(limit) => {
                 write!(f, "serf.message_size_limit is {limit}, and at most {MESSAGE_LEN_MAX} bytes are possible")
+            }
+            Self::HealIntervals { interval, max } => {
+                write!(f, "serf.heal_interval_max is {max:?}, less than serf.heal_interval, {interval:?}")
             }
             Self::Zero(field) => write!(f, "{field} must be at least 1"),
         }

@@ -147,6 +147,11 @@ pub enum Input<'a> {
     },
     /// [`Node::poll_event`](crate::Node::poll_event): it makes room, without which messages by stream are refused.
     PollEvent,
+    /// [`Node::set_seeds`](crate::Node::set_seeds)
+    SetSeeds {
+        /// All of them.
+        seeds: Vec<SocketAddr>,
+    },
 }
 
 /// A key as an input names it: the key itself is in no trace. See [`KeyRef::new`].

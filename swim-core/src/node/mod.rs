@@ -62,7 +62,8 @@ use crate::wire::message::{Message, Ping};
 /// grown: drain [`poll_transmit`](Self::poll_transmit), [`poll_stream`](Self::poll_stream),
 /// [`poll_reply`](Self::poll_reply), [`poll_event`](Self::poll_event) and [`poll_record`](Self::poll_record), then wait
 /// until [`poll_timeout`](Self::poll_timeout). Only the last two outputs may wait for a slow application: past their
-/// bounds, events are dropped and counted, and records are replaced by the wish to write the snapshot anew.
+/// bounds, events are dropped and counted, and records are replaced by the wish to write the snapshot anew. Whoever has
+/// names of seeds looks at [`poll_resolve`](Self::poll_resolve), too.
 ///
 /// The same configuration, the same seed and the same calls at the same times give the same outputs, byte for byte.
 ///
@@ -229,6 +230,33 @@ impl Node {
         self.core.settle(now);
     }
 
+    /// These addresses are our seeds from now on, in place of those before: whom to join, and never to give up. Call it
+    /// whenever their names have been resolved. Nobody waits for what comes of it: a new one that no member has is tried
+    /// after about a second, and later again and again until it has been met (`serf.heal_interval`).
+    ///
+    /// The first 256 count; our own address and those given twice do not matter. Cost: with new ones among them, a look
+    /// at every member.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::Event;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let mut now = swim_core::Instant::ZERO;
+    /// # let mut a = node(config("a", 7946), now);
+    /// # let mut b = node(config("b", 7947), now);
+    ///
+    /// a.set_seeds(now, &[b.local().address()]);
+    /// # run(&mut now, [&mut a, &mut b], 3);
+    /// assert_eq!(a.members().count(), 2, "it has joined");
+    /// ```
+    pub fn set_seeds(&mut self, now: Instant, seeds: &[SocketAddr]) {
+        let (mut cx, _, serf) = self.core.parts(now);
+        serf.set_seeds(&mut cx, seeds);
+        self.core.settle(now);
+    }
+
     /// A datagram has arrived. It is decrypted in place: what is left in the buffer afterwards means nothing.
     ///
     /// # Errors
@@ -320,6 +348,7 @@ impl Node {
                 Timer::Prune(member) => serf.on_prune(cx, swim, member),
                 Timer::Reap => serf.on_reap(cx, swim),
                 Timer::Reconnect => serf.on_reconnect(cx, swim),
+                Timer::Heal => serf.on_heal(cx, swim),
                 Timer::FlushMembers => serf.flush_members(cx),
                 Timer::FlushUserEvents => serf.flush_user_events(cx),
                 Timer::Snapshot => serf.follow_clock(cx),
@@ -962,6 +991,7 @@ impl Node {
             Input::PollEvent => {
                 let _taken = self.poll_event();
             }
+            Input::SetSeeds { seeds } => self.set_seeds(now, &seeds),
             Input::PollTransmit => return self.poll_transmit(now, buf),
         }
         None
@@ -1105,6 +1135,29 @@ impl Node {
         self.core.serf.poll_record()
     }
 
+    /// Whether the names of our seeds should be resolved, again or for the first time; the answer is
+    /// [`set_seeds`](Self::set_seeds). True once each time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::ToSocketAddrs;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let mut now = swim_core::Instant::ZERO;
+    /// # let mut node = node(config("a", 7946), now);
+    ///
+    /// if node.poll_resolve() {
+    ///     let seeds: Vec<_> = "127.0.0.1:7947".to_socket_addrs()?.collect();
+    ///     node.set_seeds(now, &seeds);
+    /// }
+    /// assert!(!node.poll_resolve(), "not again so soon");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn poll_resolve(&mut self) -> bool {
+        self.core.serf.poll_resolve()
+    }
+
     /// All that the snapshot file must hold now, to write it anew. Its times are those of the records that came out of
     /// [`poll_record`](Self::poll_record): 0 unless `serf.snapshot` is set.
     ///
@@ -1192,7 +1245,12 @@ impl Core {
             self.stats.misaddressed_pings += 1; // A former tenant of this address is still being probed.
             return;
         }
-        let ack = Outgoing::Ack { to: ping.source.address().unwrap_or(from), seq: ping.seq };
+        let to = ping.source.address().unwrap_or(from);
+        if !self.swim.config().allows(to.ip()) {
+            self.stats.refused_addresses += 1;
+            return;
+        }
+        let ack = Outgoing::Ack { to, seq: ping.seq };
         self.stats.acks_over_limit += u64::from(!self.outbox.push_answer(ack));
     }
 
@@ -1216,6 +1274,8 @@ impl Core {
                 self.commands.ping_over(ping);
             } else if let Some(exchange) = swim.poll_exchange() {
                 self.start_exchange(now, exchange);
+            } else if let Some(peer) = serf.poll_heal() {
+                self.start_heal(now, peer);
             } else if let Some((id, answer)) = serf.poll_answer() {
                 self.commands.answered(id, answer);
             } else if !serf.resolve_conflict(cx, swim) {

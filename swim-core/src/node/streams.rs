@@ -280,7 +280,7 @@ impl Core {
                         self.finish(id);
                     }
                     Role::PushPull { command, .. } => {
-                        let ignore_old = command.is_some_and(|command| self.commands.ignores_old(command));
+                        let ignore_old = command.is_some_and(|command| self.ignores_old(command));
                         self.handle_state_reply(now, id, decoded, ignore_old);
                     }
                     Role::Message(command) => match direct::read_answer(envelope.config().codec, &decoded) {

@@ -976,7 +976,7 @@ fn a_restored_node_is_back_without_a_seed() {
     }
 }
 
-/// Every address is tried once, then no more; the members stay in the snapshot.
+/// The rejoin tries every address once, then healing takes over; the members stay in the snapshot.
 #[test]
 fn nobody_of_the_snapshot_is_there() {
     let mut net = with_snapshot(false);
@@ -986,16 +986,75 @@ fn nobody_of_the_snapshot_is_there() {
     net.nodes.retain(|at, _| *at == address(1));
     restart(&mut net, &records);
     net.run(Duration::from_secs(60));
-    assert_eq!(net.node(1).node().stats().push_pulls_started, 8);
+    let tried = |net: &mut Net| {
+        let stats = net.node(1).node().stats();
+        assert!(stats.heals_tried > 0);
+        stats.push_pulls_started - stats.heals_tried
+    };
+    assert_eq!(tried(&mut net), 8);
     let alive = net.node(1).node().records().filter(|record| matches!(record, Record::Alive { .. }));
     assert_eq!(alive.count(), 9);
     let now = net.now;
     net.node(1).restore(now, &[]);
     net.settle();
-    assert_eq!(net.node(1).node().stats().push_pulls_started, 8);
+    assert_eq!(tried(&mut net), 8);
 }
 
 /// To put in the place of a node that is taken.
 fn spare() -> TestNode {
     TestNode::new(config(99, wire::Config::native()), [99; 32], Instant::ZERO, Vec::new()).unwrap()
+}
+
+/// A node that is given seeds joins without a call, says so, and hears no stories of old; and its trace replays.
+#[test]
+fn seeds_are_joined_without_a_call() {
+    let mut net = Net::of(3, &wire::Config::native());
+    net.join(1, 2);
+    net.say(1, "old", None);
+    net.run(Duration::from_secs(2));
+    let now = net.now;
+    assert!(net.node(3).poll_resolve());
+    net.node(3).set_seeds(now, &[address(3), address(9), address(2)]);
+    net.run(Duration::from_secs(3));
+    for (at, of) in [(3, 1), (3, 2), (1, 3), (2, 3)] {
+        assert_eq!(net.status(at, of), Some(Status::Alive), "{of} at {at}");
+    }
+    assert_eq!(net.user_events(3), []);
+    net.say(1, "new", None);
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.user_events(3).len(), 1);
+    let stats = net.node(3).node().stats();
+    assert_eq!((stats.heals_tried, stats.heals_met), (2, 1));
+    assert!(net.node(3).poll_reply().is_none(), "nobody has asked");
+    // The intent went around, as after a join.
+    assert!(net.nodes[&address(1)].node().member(b"n3").unwrap().status_time() > LamportTime(0));
+    let trace = net.nodes.remove(&address(3)).unwrap().into_sink();
+    Replay::new(&trace, Keyring::new(), None).unwrap().run().unwrap();
+}
+
+/// Members of a snapshot that the way back did not lead to are tried later on.
+#[test]
+fn whoever_the_rejoin_missed_is_tried_again() {
+    let mut net = with_snapshot(false);
+    for n in [2, 3] {
+        net.nodes.remove(&address(n));
+    }
+    let alive = |n: u8| Record::Alive { name: alloc::format!("n{n}").into_bytes().into(), address: address(n) };
+    restart(&mut net, &[alive(1), alive(2), alive(3)]);
+    net.run(Duration::from_secs(20));
+    assert_eq!(net.status(1, 2), None);
+    let config = config(2, wire::Config::native());
+    net.nodes.insert(address(2), TestNode::new(config, [9; 32], net.now, Vec::new()).unwrap());
+    net.run(Duration::from_secs(60));
+    assert_eq!((net.status(1, 2), net.status(2, 1)), (Some(Status::Alive), Some(Status::Alive)));
+}
+
+#[test]
+fn the_longest_wait_is_not_the_shortest() {
+    let mut config = config(1, wire::Config::native());
+    config.serf.heal_interval_max = config.serf.heal_interval - Duration::from_nanos(1);
+    let error = config.validate().unwrap_err();
+    assert!(matches!(error, ConfigError::HealIntervals { .. }), "{error}");
+    config.serf.heal_interval = Duration::ZERO;
+    assert_eq!(config.validate(), Ok(()));
 }

@@ -219,6 +219,22 @@ impl<S: Sink> Traced<S> {
         self.node.restore(now, records);
     }
 
+    /// See [`Node::set_seeds`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    /// node.set_seeds(now, &["127.0.0.1:7947".parse()?]);
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
+    pub fn set_seeds(&mut self, now: Instant, seeds: &[SocketAddr]) {
+        self.record(now, &Input::SetSeeds { seeds: seeds.into() });
+        self.node.set_seeds(now, seeds);
+    }
+
     /// See [`Node::handle_datagram`]. The bytes are recorded as they came, encrypted or not.
     ///
     /// # Errors
@@ -790,6 +806,20 @@ impl<S: Sink> Traced<S> {
     /// ```
     pub fn poll_record(&mut self) -> Option<snapshot::Step> {
         self.node.poll_record()
+    }
+
+    /// See [`Node::poll_resolve`]. Not recorded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (_, mut node) = traced();
+    /// assert!(node.poll_resolve(), "at the start, too");
+    /// ```
+    pub fn poll_resolve(&mut self) -> bool {
+        self.node.poll_resolve()
     }
 
     /// See [`Node::poll_timeout`].

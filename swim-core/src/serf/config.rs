@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How Serf's layer behaves (Serf: `serf/config.go`; the defaults are its).
+/// How Serf's layer behaves (Serf: `serf/config.go`; the defaults are its, where it has the field).
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,6 +43,14 @@ pub struct Config {
     pub recent_intents_max: usize,
     /// Time between two attempts to reach a failed member; zero: none are made.
     pub reconnect_interval: Duration,
+    /// Time between two attempts to reach seeds that are no members and members that were forgotten as failed, at first;
+    /// it doubles while nobody is met. Zero: none are made, and seeds are not used at all.
+    pub heal_interval: Duration,
+    /// The longest that it becomes; at least `heal_interval`.
+    pub heal_interval_max: Duration,
+    /// Members forgotten as failed, or not met again after a restart, whom those attempts remember; past it, the oldest
+    /// are given up and counted.
+    pub remembered_max: usize,
     /// Longest user event that may be sent, in bytes, before as well as after encoding; at most
     /// [`USER_EVENT_LEN_MAX`](crate::serf::user_event::USER_EVENT_LEN_MAX).
     pub user_event_size_limit: usize,
@@ -105,6 +113,9 @@ impl Default for Config {
             recent_intent_timeout: Duration::from_secs(300),
             recent_intents_max: 4096,
             reconnect_interval: Duration::from_secs(30),
+            heal_interval: Duration::from_secs(30),
+            heal_interval_max: Duration::from_secs(8 * 60),
+            remembered_max: 128,
             user_event_size_limit: 512,
             event_buffer: 512,
             events_per_time_max: 1024,

@@ -41,6 +41,11 @@ impl RecentIntents {
         self.by_name.get(name).map(|recent| (recent.intent, recent.time))
     }
 
+    /// Whether the last that was said about `name` is that it leaves.
+    pub(crate) fn says_left(&self, name: &[u8]) -> bool {
+        self.about(name).is_some_and(|(intent, _)| intent == Intent::Leave)
+    }
+
     /// Remembers an intent, unless we know of one as late; whether it did.
     fn upsert(&mut self, cx: &mut Cx<'_>, name: &[u8], intent: Intent, time: LamportTime, max: usize) -> bool {
         let heard = cx.now;
@@ -74,6 +79,7 @@ impl Serf {
             return false;
         }
         let Some(id) = self.known(cx, leave.node) else {
+            self.heal_forget(leave.node);
             let max = self.config.recent_intents_max;
             return self.recent_intents.upsert(cx, leave.node, Intent::Leave, leave.ltime, max);
         };

@@ -34,6 +34,14 @@ pub enum Status {
 }
 
 impl Status {
+    /// Neither failed nor gone.
+    pub(crate) fn is_there(self) -> bool {
+        match self {
+            Self::Alive | Self::Leaving => true,
+            Self::Left | Self::Failed => false,
+        }
+    }
+
     /// Serf's word for it.
     ///
     /// # Examples
@@ -264,6 +272,7 @@ impl Serf {
             }
         }
         cx.stats.member_joins += 1;
+        self.heal_joined(cx, id);
         self.tell(cx, swim, MemberEvent::Join, id);
     }
 
@@ -287,6 +296,7 @@ impl Serf {
         }
         self.records.set_status(id, status);
         self.records.set_leave_time(id, cx.now);
+        self.heal_departed(cx, id);
         self.tell(cx, swim, event, id);
     }
 

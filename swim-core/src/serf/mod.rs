@@ -2,11 +2,11 @@
 //!
 //! Start with `member.rs`, the statuses and how membership changes move them, and `intent.rs`, the messages that say what
 //! a member means to do. `lamport.rs` orders these. `leave.rs` is the local node's goodbye, `push_pull.rs` what rides on
-//! full state exchanges, `reap.rs` the forgetting, `reconnect.rs` what is tried before, `snapshot.rs` what outlives a
-//! restart. `user_event.rs` is what applications say to everybody, `direct.rs` what they say to one member, `tags.rs` what
-//! they say of themselves; `event.rs` is what they are told, and `coalesce.rs` holds it back if they want that. `query.rs`
-//! asks and answers, `filter.rs` says whom a query is for, `internal_query.rs` is what nodes ask each other.
-//! `coordinate.rs` estimates round trips between any two members.
+//! full state exchanges, `reap.rs` the forgetting, `reconnect.rs` what is tried before and `heal.rs` what is tried for
+//! ever, `snapshot.rs` what outlives a restart. `user_event.rs` is what applications say to everybody, `direct.rs` what
+//! they say to one member, `tags.rs` what they say of themselves; `event.rs` is what they are told, and `coalesce.rs` holds
+//! it back if they want that. `query.rs` asks and answers, `filter.rs` says whom a query is for, `internal_query.rs` is
+//! what nodes ask each other. `coordinate.rs` estimates round trips between any two members.
 
 mod coalesce;
 pub mod config;
@@ -14,6 +14,7 @@ pub mod coordinate;
 pub mod direct;
 pub mod event;
 mod filter;
+mod heal;
 mod intent;
 pub(crate) mod internal_query;
 mod lamport;
@@ -40,6 +41,7 @@ use crate::serf::config::Config;
 use crate::serf::coordinate::Coordinates;
 use crate::serf::direct::Delivery;
 use crate::serf::event::{Event, EventQueue};
+use crate::serf::heal::Heal;
 use crate::serf::intent::RecentIntents;
 use crate::serf::lamport::LamportClock;
 use crate::serf::leave::Leaving;
@@ -80,12 +82,13 @@ pub(crate) struct Serf {
     /// Longest message that fits into a packet.
     message_len_max: usize,
     snapshot: SnapshotLog,
+    heal: Heal,
 }
 
 impl Serf {
     pub(crate) fn new(cx: &mut Cx<'_>, config: Config, codec: Codec, tags: Tags, swim: &Swim, seed: [u8; 32]) -> Self {
         let mut hashing = Rng::new(seed, Stream::Hashing);
-        let serf = Self {
+        let mut serf = Self {
             codec,
             retransmit_mult: swim.config().retransmit_mult,
             local: swim.local(),
@@ -114,10 +117,12 @@ impl Serf {
             coordinate_rng: Rng::new(seed, Stream::Coordinates),
             message_len_max: usize::MAX,
             snapshot: SnapshotLog::new(config.snapshot),
+            heal: Heal::new(&config, seed),
             config,
         };
         serf.arm_reaper(cx);
         serf.arm_reconnect(cx);
+        serf.arm_heal(cx);
         serf
     }
 
@@ -239,6 +244,7 @@ impl Serf {
         self.user_events.ignore_before(after(times.event));
         self.queries.min_time = self.queries.min_time.max(after(times.query));
         self.snapshot.restore(restored);
+        self.heal_restored();
     }
 
     /// Lets the snapshot follow the member clock, now or a little later.
@@ -296,6 +302,7 @@ impl Serf {
     pub(crate) fn check(&self) {
         self.records.check();
         self.user_events.check(&self.config);
+        self.check_heal();
     }
 
     /// Whether a packet can hold this message. Queued all the same, it would wait for ever and displace others.

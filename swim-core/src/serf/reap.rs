@@ -1,5 +1,5 @@
 //! Forgetting: members that failed or left long ago, and intents about members that never came (serf-layer.md 6.3), and
-//! whoever is pruned (6.2).
+//! whoever is pruned (6.2). Whoever failed and is forgotten here is remembered in `heal.rs`.
 
 use core::time::Duration;
 
@@ -25,7 +25,11 @@ impl Serf {
             let mut index = 0;
             while let Some(id) = self.departed(failed, index) {
                 if self.outlived(cx, id, timeout) {
+                    let (name, address) = (cx.roster.slot(id).name.clone(), cx.roster.address(id));
                     self.erase(cx, swim, id);
+                    if failed {
+                        self.remember(cx, name, address);
+                    }
                 } else {
                     index += 1;
                 }

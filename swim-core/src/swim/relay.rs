@@ -34,18 +34,19 @@ impl Swim {
             return;
         }
         let port = if request.port == 0 { self.advertise.port() } else { request.port };
+        let target = SocketAddr::new(request.target.to_canonical(), port);
+        let requester = request.source.address().unwrap_or(from);
+        if [target, requester].iter().any(|address| !self.config.allows(address.ip())) {
+            // Nobody there can be a member, and we are not to send to others because somebody says so.
+            cx.stats.refused_addresses += 1;
+            return;
+        }
         let seq = self.next_sequence();
         if !cx.outbox.push_answer(Outgoing::RelayPing { seq }) {
             cx.stats.relays_over_limit += 1;
             return;
         }
-        let relay = Relay {
-            requester: request.source.address().unwrap_or(from),
-            requested: request.seq,
-            nack: request.nack,
-            target: SocketAddr::new(request.target.to_canonical(), port),
-            node: request.node.into(),
-        };
+        let relay = Relay { requester, requested: request.seq, nack: request.nack, target, node: request.node.into() };
         self.relays.running.insert(seq, relay);
         cx.timers.arm(Timer::Relay(seq), cx.now + self.config.probe_timeout);
     }

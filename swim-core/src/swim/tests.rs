@@ -333,6 +333,35 @@ fn relayed_pings_are_bounded() {
     assert!(parts.stats.relays_over_limit > 0);
 }
 
+/// Nobody makes us send to where no member can be.
+#[test]
+fn pings_are_relayed_within_the_allowed_networks_only() {
+    let config = Config { allowed_networks: Some(alloc::vec!["127.0.0.0/24".parse().unwrap()]), ..Config::lan() };
+    let mut parts = Parts::new();
+    let mut swim = parts.swim(config);
+    let elsewhere = core::net::SocketAddr::from(([10, 0, 0, 1], 7946));
+    let nobody = Source::default();
+    let forged = Source { ip: Some(elsewhere.ip()), port: elsewhere.port(), ..nobody };
+    for (from, target, source, relayed) in [
+        (address(9), address(7), nobody, true),
+        (address(9), elsewhere, nobody, false),
+        (elsewhere, address(7), nobody, false),
+        (address(9), address(7), forged, false),
+    ] {
+        let request = crate::wire::message::IndirectPing {
+            seq: SequenceNumber(1),
+            target: target.ip(),
+            port: 0,
+            node: b"g",
+            nack: true,
+            source,
+        };
+        swim.handle_indirect_ping(&mut parts.cx(), from, &request);
+        assert_eq!(parts.outbox.pop().is_some(), relayed, "{from} asks for {target}");
+    }
+    assert_eq!(parts.stats.refused_addresses, 3);
+}
+
 /// What could never be gossiped or pinged is not let in.
 #[test]
 fn names_that_fit_no_packet_are_refused() {

@@ -8,6 +8,7 @@ use swim_core::node::input::Reply;
 use swim_core::node::trace::Traced;
 use swim_core::{Event, Instant};
 
+use super::seeds::Names;
 use super::streams::{News, Pipe, Side};
 use super::{Happening, HostId, SOCKET_BUFFER, World};
 use crate::script::{Cue, Scene, Script};
@@ -28,6 +29,7 @@ pub(super) struct Host {
     pub(super) streams: BTreeMap<StreamId, (Pipe, Side)>,
     pub(super) events: Vec<(Instant, Event)>,
     pub(super) replies: Vec<(Instant, CommandId, Reply)>,
+    pub(super) names: Names,
 }
 
 pub(super) enum Role {
@@ -60,6 +62,7 @@ impl Host {
             streams: BTreeMap::new(),
             events: Vec::new(),
             replies: Vec::new(),
+            names: Names::default(),
         }
     }
 }
@@ -205,8 +208,10 @@ impl World {
         if checking {
             node.node().check();
         }
+        let asks = node.poll_resolve();
         let due = node.poll_timeout();
         host.role = Role::Node(node);
+        self.look_up(id, asks);
         if let Some(due) = due {
             self.wake_at(id, due);
         }

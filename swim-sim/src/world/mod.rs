@@ -2,9 +2,10 @@
 //!
 //! Each node has one wake-up in the heap, which follows its `poll_timeout`; an event touches one host, and only that
 //! host's outputs are drained. So a step costs what the node does, whatever the number of nodes. `host.rs` runs one host,
-//! `streams.rs` has the part about streams; `../network.rs` says how long things travel and what is lost.
+//! `streams.rs` has the part about streams, `seeds.rs` what names stand for; `../network.rs` says how long things travel and what is lost.
 
 mod host;
+mod seeds;
 mod streams;
 
 use core::fmt;
@@ -17,6 +18,7 @@ use swim_core::node::config::ConfigError;
 use swim_core::node::input::Reply;
 use swim_core::node::trace::Traced;
 use swim_core::serf::direct::{Delivery, SendError};
+use swim_core::serf::snapshot::Record;
 use swim_core::serf::tags::{Tags, TagsTooLarge};
 use swim_core::{Config, Event, Instant, Node};
 
@@ -268,6 +270,16 @@ impl World {
         self.command(id, |node, now| node.send(now, to, payload, by))
     }
 
+    /// [`Node::force_leave`]
+    pub fn force_leave(&mut self, id: HostId, name: &[u8], prune: bool) -> CommandId {
+        self.command(id, |node, now| node.force_leave(now, name, prune))
+    }
+
+    /// [`Node::restore`]
+    pub fn restore(&mut self, id: HostId, records: &[Record<'_>]) {
+        self.command(id, |node, now| node.restore(now, records));
+    }
+
     /// [`Node::set_tags`]
     ///
     /// # Errors
@@ -367,6 +379,7 @@ impl World {
             }
             Happening::Wake { id, serial } => self.wake(id, serial),
             Happening::Resume(id) => self.resume(id),
+            Happening::Resolved(id) => self.resolved(id),
             Happening::Cue { id, cue } => {
                 if matches!(self.host(id).role, Role::Script(_)) {
                     self.perform(id, cue);
@@ -424,10 +437,22 @@ impl fmt::Debug for World {
 pub const SOCKET_BUFFER: usize = 2 << 20;
 
 enum Happening {
-    Datagram { from: SocketAddr, to: SocketAddr, datagram: Vec<u8> },
-    Wake { id: HostId, serial: u64 },
+    Datagram {
+        from: SocketAddr,
+        to: SocketAddr,
+        datagram: Vec<u8>,
+    },
+    Wake {
+        id: HostId,
+        serial: u64,
+    },
     Resume(HostId),
-    Cue { id: HostId, cue: Cue },
+    /// The names of a node's seeds have been looked up.
+    Resolved(HostId),
+    Cue {
+        id: HostId,
+        cue: Cue,
+    },
     Stream(streams::Happening),
 }
 

@@ -2,6 +2,7 @@
 //! to sockets? The protocol itself is tested in virtual time, elsewhere.
 
 mod direct;
+mod healing;
 mod hostile;
 mod keys;
 mod life;
