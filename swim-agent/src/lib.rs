@@ -7,6 +7,7 @@
 //! | `rpc/` | the protocol between the two: msgpack, the server with its sessions, the client |
 //! | `config/` | what an agent can be told, by flags and files |
 //! | `agent/` | one agent's life: start, join, signals, reload, leave |
+//! | `events/` | what RPC streams and event handlers are told |
 //! | `log/` | Serf's log lines and how they reach the terminal |
 //!
 //! The program is all there is to use; programs that want membership inside themselves embed `swim-tokio`.
@@ -14,6 +15,7 @@
 mod agent;
 mod cli;
 mod config;
+mod events;
 mod io_text;
 mod log;
 mod rpc;

@@ -14,6 +14,7 @@
 //! | `exchange_answered` | DEBUG | `peer` | somebody else's full state has arrived |
 //! | `merge_refused` | ERROR | `peer`, `error` | a state was read, and not used |
 //! | `stream_dropped` | DEBUG | `peer`, `error` | a stream could not be read, or broke |
+//! | `member_join`, `member_leave`, `member_failed`, `member_update`, `member_reap` | INFO | `member`, `ip` | as [`Event::Member`](crate::Event::Member), but not held back |
 //! | `coordinate_rejected` | DEBUG | `member`, `error` | what an ack carried is no coordinate, or took too long |
 //! | `snapshot_leave_ignored` | INFO | `members` | we had left that cluster, and come back to it all the same |
 //! | `rejoin_started` | INFO | `member`, `address` | a member of the snapshot is asked for the way back |

@@ -18,6 +18,7 @@ use swim_core::serf::query::{Query, QueryError, RespondError};
 use swim_core::serf::tags::{Tags, TagsTooLarge};
 use swim_core::serf::user_event::{EventTooLarge, UserEvent};
 use swim_core::stats::Stats;
+use swim_core::wire::keyring::Keyring;
 use swim_core::{Config, Instant};
 
 use crate::bind::{self, Bound};
@@ -840,6 +841,11 @@ impl<R: Runtime> Cluster<R> {
     /// ```
     pub fn life(&self) -> Life {
         self.shared().with(|guarded, _| guarded.node.node().life())
+    }
+
+    /// The keys that it has now, those that queries of others have brought included: for a file that keeps them.
+    pub fn keyring(&self) -> Keyring {
+        self.shared().with(|guarded, _| guarded.node.node().keyring().clone())
     }
 
     /// The configuration it was started with, with the address it advertises.

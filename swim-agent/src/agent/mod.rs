@@ -2,33 +2,42 @@
 //!
 //! `plan` checks everything that can be checked before anything starts. `run` below is the order of events: start the
 //! cluster member, open the RPC port, print the banner, join, let the log through, and then wait for a reason to end.
-//! `signals` and `reload` are what can happen meanwhile; `failure` words what can go wrong.
+//! `signals` and `reload` are what can happen meanwhile; `files` keeps what is changed then. `failure` words what can go
+//! wrong.
 
 mod banner;
 mod dev;
 mod failure;
+mod files;
 mod plan;
 mod reload;
 mod retry_join;
 mod signals;
 
 use core::time::Duration;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use swim_tokio::swim_core::Event;
-use swim_tokio::{Cluster, Events, LeaveError};
+use swim_tokio::swim_core::serf::query::Query;
+use swim_tokio::swim_core::serf::tags::Tags;
+use swim_tokio::{Answers, AskError, Cluster, LeaveError, UserEventError};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::agent::plan::Plan;
 use crate::agent::signals::{Signal, Signals};
 use crate::config::{Settings, Source};
+use crate::events::handlers::{Handler, Handlers, Policy};
+use crate::events::{Events, Told};
 use crate::io_text::io_text;
 use crate::log::Log;
 use crate::log::console::Console;
+use crate::log::history::History;
 use crate::log::lines::log_event;
 use crate::rpc::server::serve;
 
@@ -45,6 +54,13 @@ pub(crate) struct Agent {
     pub(crate) cluster: Cluster,
     /// Empty: none is needed.
     pub(crate) rpc_auth: String,
+    pub(crate) history: History,
+    /// Those that it was started with; a reload may have replaced them.
+    pub(crate) handlers: Vec<Arc<Handler>>,
+    /// Empty: tags are not kept.
+    tags_file: PathBuf,
+    /// Empty: keys are not kept.
+    keyring_file: PathBuf,
     exits: mpsc::UnboundedSender<Exit>,
 }
 
@@ -73,6 +89,54 @@ impl Agent {
                 warn!(target: "agent", "error joining: {text}");
                 Err(text)
             }
+        }
+    }
+
+    /// Tells everybody something.
+    pub(crate) fn user_event(&self, name: &[u8], payload: Option<&[u8]>, coalesce: bool) -> Result<(), UserEventError> {
+        let shown = String::from_utf8_lossy(name);
+        debug!(target: "agent", "Requesting user event send: {shown}. Coalesced: {coalesce}. Payload: {} bytes", payload.map_or(0, <[u8]>::len));
+        let sent = self.cluster.user_event(name, payload, coalesce);
+        sent.map(drop).inspect_err(|error| warn!(target: "agent", "failed to send user event: {error}"))
+    }
+
+    /// Asks the members something.
+    pub(crate) fn query(&self, query: &Query<'_>) -> Result<Answers, AskError> {
+        debug!(target: "agent", "Requesting query send: {}", String::from_utf8_lossy(query.name));
+        self.cluster.query(*query)
+    }
+
+    /// Makes a failed member leave.
+    pub(crate) async fn force_leave(&self, name: &[u8], prune: bool) -> Result<(), LeaveError> {
+        let shown = String::from_utf8_lossy(name);
+        info!(target: "agent", "Force leaving node: {shown}{}", if prune { ", and forgetting it" } else { "" });
+        self.cluster.force_leave(name, prune).await
+    }
+
+    /// Deletes some of our tags and sets others; who is in both is set.
+    pub(crate) async fn change_tags(&self, set: &BTreeMap<String, String>, delete: &[String]) -> Result<(), String> {
+        let current = self.cluster.tags();
+        let kept = current.iter().filter(|(key, _)| !delete.iter().any(|deleted| deleted == key));
+        let set = set.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        self.set_tags(kept.chain(set).collect()).await
+    }
+
+    /// Replaces our tags, in the file first if there is one.
+    pub(crate) async fn set_tags(&self, tags: Tags) -> Result<(), String> {
+        // Tags that nobody would be told must not be found in the file by the next start.
+        tags.check(self.cluster.config().serf.protocol).map_err(|error| error.to_string())?;
+        if !self.tags_file.as_os_str().is_empty() {
+            files::write_tags(&self.tags_file, &tags)?;
+        }
+        self.cluster.set_tags(tags).await.map_err(|error| error.to_string())
+    }
+
+    /// Writes the keys down, if they are to be kept.
+    fn keep_keys(&self) {
+        if !self.keyring_file.as_os_str().is_empty()
+            && let Err(error) = files::write_keyring(&self.keyring_file, &self.cluster.keyring())
+        {
+            error!(target: "agent", "{error}");
         }
     }
 
@@ -122,10 +186,11 @@ async fn live(launch: &Launch, plan: Plan, console: &Console, log: &Log) -> Resu
     // Before anything is open, so that no signal finds the agent half-started with the system's default action.
     let mut signals = Signals::new().map_err(|error| format!("Failed to watch signals: {}", io_text(&error)))?;
     console.say("Starting Serf agent...");
+    info!(target: "agent", "Serf agent starting");
     let cluster = Cluster::start(plan.options)
         .await
         .map_err(|error| failure::start_text(&error) + dev::hint(launch.dev, &error))?;
-    let events = cluster.events();
+    let events = Events::new(cluster.events());
     let listener = match TcpListener::bind(plan.rpc).await {
         Ok(listener) => listener,
         Err(error) => {
@@ -139,15 +204,23 @@ async fn live(launch: &Launch, plan: Plan, console: &Console, log: &Log) -> Resu
         }
     };
     let rpc_address = listener.local_addr().unwrap_or(plan.rpc);
-    info!(target: "agent", "Serf agent starting");
     let (exits, mut exit) = mpsc::unbounded_channel();
-    tokio::spawn(watch_events(events, exits.clone()));
-    let agent = Arc::new(Agent { cluster, rpc_auth: settings.rpc_auth.clone(), exits });
+    let agent = Arc::new(Agent {
+        cluster,
+        rpc_auth: settings.rpc_auth.clone(),
+        history: log.history().clone(),
+        handlers: plan.handlers.clone(),
+        tags_file: settings.tags_file.clone().into(),
+        keyring_file: settings.keyring_file.clone().into(),
+        exits,
+    });
+    let handlers = Handlers::start(plan.handlers, policy(&settings), Arc::clone(&agent));
+    tokio::spawn(watch_events(events, handlers.clone(), Arc::clone(&agent)));
     console.say("Starting Serf agent RPC...");
     tokio::spawn(serve(listener, Arc::clone(&agent)));
 
     banner::print(console, &agent.cluster, &settings, rpc_address);
-    let mut waiting = Waiting { launch, settings, console, log, agent };
+    let mut waiting = Waiting { launch, settings, console, log, agent, handlers };
     let code = match waiting.start_join(&mut signals, &mut exit).await {
         Ok(None) => {
             if launch.dev && waiting.settings.start_join.is_empty() && waiting.settings.retry_join.is_empty() {
@@ -170,13 +243,33 @@ async fn live(launch: &Launch, plan: Plan, console: &Console, log: &Log) -> Resu
     code
 }
 
-/// Turns the cluster's events into log lines. A name that most members hold to be somebody else's ends the agent.
-async fn watch_events(mut events: Events, exits: mpsc::UnboundedSender<Exit>) {
-    while let Some(event) = events.next().await {
-        log_event(&event);
-        if let Event::NameLost { .. } = event {
-            // Nobody to tell: the agent is ending already.
-            let _ = exits.send(Exit::NameLost);
+fn policy(settings: &Settings) -> Policy {
+    let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    Policy {
+        at_once: count(settings.handlers_at_once),
+        limit: settings.handler_timeout,
+        queue_max: count(settings.handler_queue),
+        skip_busy: settings.handler_skip_busy,
+    }
+}
+
+/// Turns the cluster's events into log lines and runs of handlers. A name that most members hold to be somebody else's ends the agent.
+async fn watch_events(mut events: Events, handlers: Handlers, agent: Arc<Agent>) {
+    while let Some(told) = events.next().await {
+        match told {
+            Told::Occurrence(occurrence) => {
+                info!(target: "agent", "Received event: {}", occurrence.describe());
+                handlers.handle(&occurrence);
+            }
+            Told::Other(event) => {
+                log_event(&event);
+                match event {
+                    Event::NameLost { .. } => agent.exit(Exit::NameLost),
+                    // What is missing may have been a change of keys.
+                    Event::KeyringChanged | Event::Missed { .. } => agent.keep_keys(),
+                    Event::Conflict { .. } | Event::Rejected { .. } | _ => {}
+                }
+            }
         }
     }
 }
@@ -188,6 +281,7 @@ struct Waiting<'a> {
     console: &'a Console,
     log: &'a Log,
     agent: Arc<Agent>,
+    handlers: Handlers,
 }
 
 impl Waiting<'_> {
@@ -225,7 +319,7 @@ impl Waiting<'_> {
             self.console.say(&format!("Caught signal: {}", signal.as_str()));
             let graceful = match signal {
                 Signal::Hangup => {
-                    reload::reload(self.launch, &mut self.settings, self.console, self.log, &self.agent);
+                    self.reload();
                     continue;
                 }
                 Signal::Interrupt => !self.settings.skip_leave_on_interrupt,

@@ -2,15 +2,18 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::sync::Arc;
 
 use swim_tokio::Options;
 use swim_tokio::swim_core::ids::Name;
 use swim_tokio::swim_core::wire;
 use swim_tokio::swim_core::wire::keyring::Key;
+use tracing::info;
 
-use crate::agent::{Launch, dev};
+use crate::agent::{Launch, dev, files};
 use crate::config::address::{self, resolve};
 use crate::config::{self, Settings, key};
+use crate::events::handlers::Handler;
 use crate::log::Level;
 use crate::log::console::Console;
 
@@ -21,14 +24,21 @@ pub(crate) struct Plan {
     pub(crate) options: Options,
     pub(crate) rpc: SocketAddr,
     pub(crate) log_level: Level,
+    pub(crate) handlers: Vec<Arc<Handler>>,
 }
 
 impl Plan {
     /// Reads and checks. Warnings go to `console`; the error is one message for a person.
     pub(crate) fn new(launch: &Launch, console: &Console) -> Result<Self, String> {
         let settings = load(launch, |warning| console.say(warning))?;
-        let key = if settings.encrypt_key.is_empty() { None } else { Some(key::decode(&settings.encrypt_key)?) };
+        let key = if settings.encrypt_key.is_empty() {
+            None
+        } else {
+            Some(key::decode(&settings.encrypt_key).map_err(|error| format!("Invalid encryption key: {error}"))?)
+        };
         let log_level = Level::from_name(&settings.log_level).map_err(|error| error.to_string())?;
+
+        let handlers = Handler::parse_all(&settings.event_handlers)?;
 
         let mut bind =
             resolve(&settings.bind, address::PORT).map_err(|error| format!("Invalid bind address: {error}"))?;
@@ -66,7 +76,8 @@ impl Plan {
         options.snapshot = (!settings.snapshot_path.is_empty()).then(|| settings.snapshot_path.clone().into());
         options.rejoin_after_leave = settings.rejoin_after_leave;
         configure(&mut options, &settings, key.as_deref())?;
-        Ok(Self { settings, options, rpc, log_level })
+        read_files(&mut options, &settings).map_err(|error| format!("Failed to setup the Serf agent: {error}"))?;
+        Ok(Self { settings, options, rpc, log_level, handlers })
     }
 }
 
@@ -111,6 +122,9 @@ fn configure(options: &mut Options, settings: &Settings, key: Option<&[u8]>) -> 
         let added = config.wire.keyring.add(key);
         added.map_err(|error| format!("Failed to start the Serf agent: Error creating Serf: {error}"))?;
     }
+    // Serf's agent has these fixed.
+    (config.serf.coalesce_period, config.serf.quiescent_period) = (COALESCE_PERIOD, QUIESCENT_PERIOD);
+    (config.serf.user_coalesce_period, config.serf.user_quiescent_period) = (COALESCE_PERIOD, QUIESCENT_PERIOD);
     config.serf.protocol = u8::try_from(settings.protocol).unwrap_or(u8::MAX);
     for (field, value) in [
         (&mut config.serf.broadcast_timeout, settings.broadcast_timeout),
@@ -120,6 +134,29 @@ fn configure(options: &mut Options, settings: &Settings, key: Option<&[u8]>) -> 
         if let Some(value) = value {
             *field = value;
         }
+    }
+    Ok(())
+}
+
+/// Takes in tags and keys that an earlier run has kept.
+fn read_files(options: &mut Options, settings: &Settings) -> Result<(), String> {
+    let config = &mut options.config;
+    if !settings.tags_file.is_empty() {
+        if !settings.tags.is_empty() {
+            return Err("Tags config not allowed while using tag files".to_owned());
+        }
+        if let Some(tags) = files::read_tags(settings.tags_file.as_ref())? {
+            info!(target: "agent", "Restored {} tag(s) from {}", tags.len(), settings.tags_file);
+            config.tags = tags.into_iter().collect();
+        }
+    }
+    if !settings.keyring_file.is_empty() {
+        if !settings.encrypt_key.is_empty() {
+            return Err("Encryption key not allowed while using a keyring".to_owned());
+        }
+        config.wire.keyring = files::read_keyring(settings.keyring_file.as_ref())?;
+        let count = config.wire.keyring.keys().len();
+        info!(target: "agent", "Restored keyring with {count} keys from {}", settings.keyring_file);
     }
     Ok(())
 }
@@ -134,3 +171,8 @@ fn node_name(settings: &Settings) -> Name {
 const RPC_PORT: u16 = 7373;
 /// Intervals below this would only make noise.
 const SHORTEST: Duration = Duration::from_secs(1);
+
+/// How long what happens is gathered at most, before handlers and streams are told.
+const COALESCE_PERIOD: Duration = Duration::from_secs(3);
+/// They are told earlier when nothing has happened for so long.
+const QUIESCENT_PERIOD: Duration = Duration::from_secs(1);

@@ -4,6 +4,9 @@
 //! texts are Go's rules, and normalising arguments for clap would take more code than this parser.
 
 use core::fmt;
+use core::time::Duration;
+
+use crate::config::duration::parse_duration;
 
 /// A flag of one command.
 pub(crate) struct Flag {
@@ -24,6 +27,8 @@ pub(crate) enum Kind {
     Text,
     /// An integer.
     Int,
+    /// A length of time as Go writes it: `1m30s`.
+    Duration,
 }
 
 /// The arguments of one call, taken apart.
@@ -60,12 +65,15 @@ impl Parsed {
             };
             let value = match (flag.kind, value) {
                 (Kind::Bool, None) => "true".to_owned(),
-                (Kind::Text | Kind::Int, None) => arguments.next().ok_or(FlagError::NoValue(flag.name))?.clone(),
+                (Kind::Text | Kind::Int | Kind::Duration, None) => {
+                    arguments.next().ok_or(FlagError::NoValue(flag.name))?.clone()
+                }
                 (_, Some(value)) => value,
             };
             let valid = match flag.kind {
                 Kind::Bool => bool_value(&value).is_some(),
                 Kind::Int => value.parse::<i64>().is_ok(),
+                Kind::Duration => parse_duration(&value).is_ok(),
                 Kind::Text => true,
             };
             if !valid {
@@ -95,6 +103,11 @@ impl Parsed {
     /// The integer given for `name`.
     pub(crate) fn int(&self, name: &str) -> Option<i64> {
         self.text(name).and_then(|value| value.parse().ok())
+    }
+
+    /// The length of time given for `name`.
+    pub(crate) fn duration(&self, name: &str) -> Option<Duration> {
+        self.text(name).and_then(|value| parse_duration(value).ok())
     }
 
     /// Flags and their values in the order given.
@@ -142,7 +155,7 @@ impl fmt::Display for FlagError {
             Self::Value { name, kind: Kind::Bool, value } => {
                 write!(f, "invalid boolean value {value:?} for -{name}: parse error")
             }
-            Self::Value { name, kind: Kind::Int | Kind::Text, value } => {
+            Self::Value { name, kind: Kind::Int | Kind::Text | Kind::Duration, value } => {
                 write!(f, "invalid value {value:?} for flag -{name}: parse error")
             }
         }

@@ -7,13 +7,22 @@
 mod agent;
 mod columns;
 mod connection;
+mod event;
 mod flags;
+mod force_leave;
 mod format;
 mod info;
+mod interrupt;
 mod join;
 mod keygen;
+mod keys;
 mod leave;
 mod members;
+mod monitor;
+mod query;
+mod reachability;
+mod rtt;
+mod tags;
 mod version;
 
 use std::io::{Write, stderr, stdout};
@@ -42,17 +51,25 @@ pub(crate) struct Command {
 pub(crate) enum Failure {
     /// It went wrong.
     Message(String),
-    /// It was called the wrong way; the help follows.
+    /// It was called the wrong way; the help follows, behind an empty line if there is a text.
     Usage(&'static str),
 }
 
-const COMMANDS: [&Command; 7] = [
+const COMMANDS: [&Command; 15] = [
     &agent::COMMAND,
+    &event::COMMAND,
+    &force_leave::COMMAND,
     &info::COMMAND,
     &join::COMMAND,
     &keygen::COMMAND,
+    &keys::COMMAND,
     &leave::COMMAND,
     &members::COMMAND,
+    &monitor::COMMAND,
+    &query::COMMAND,
+    &reachability::COMMAND,
+    &rtt::COMMAND,
+    &tags::COMMAND,
     &version::COMMAND,
 ];
 
@@ -113,6 +130,7 @@ fn run(program: &str, command: &Command, arguments: &[String]) -> ExitCode {
     (command.run)(&parsed).unwrap_or_else(|failure| {
         match failure {
             Failure::Message(text) => say(&format!("{}{text}", command.prefix)),
+            Failure::Usage("") => say(&help(program, command)),
             Failure::Usage(text) => say(&format!("{text}\n\n{}", help(program, command))),
         }
         ExitCode::FAILURE
@@ -228,7 +246,7 @@ mod tests {
     fn the_list_of_commands() {
         let text = commands("swim");
         assert!(text.starts_with("Usage: swim [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n"));
-        assert!(text.contains("    agent      Runs an agent"), "{text}");
+        assert!(text.contains("    agent           Runs an agent"), "{text}");
         assert!(COMMANDS.is_sorted_by_key(|command| command.name));
     }
 

@@ -34,9 +34,13 @@ const KEYS: &[(&str, Key)] = &[
     ("enable_compression",        Key::Not(|s| &mut s.disable_compression)),
     ("enable_syslog",             Key::Unsupported),
     ("encrypt_key",               Key::Text(|s| &mut s.encrypt_key)),
-    ("event_handlers",            Key::Unsupported),
+    ("event_handlers",            Key::Texts(|s| &mut s.event_handlers)),
+    ("handler_queue",             Key::Number(|s| &mut s.handler_queue)),
+    ("handler_skip_busy",         Key::Flag(|s| &mut s.handler_skip_busy)),
+    ("handler_timeout",           Key::Duration(|s| &mut s.handler_timeout)),
+    ("handlers_at_once",          Key::Number(|s| &mut s.handlers_at_once)),
     ("interface",                 Key::Text(|s| &mut s.interface)),
-    ("keyring_file",              Key::Unsupported),
+    ("keyring_file",              Key::Text(|s| &mut s.keyring_file)),
     ("leave_on_terminate",        Key::Flag(|s| &mut s.leave_on_terminate)),
     ("log_level",                 Key::Text(|s| &mut s.log_level)),
     ("mdns",                      Key::Unsupported),
@@ -62,7 +66,7 @@ const KEYS: &[(&str, Key)] = &[
     ("statsite_addr",             Key::Unsupported),
     ("syslog_facility",           Key::Unsupported),
     ("tags",                      Key::Tags),
-    ("tags_file",                 Key::Unsupported),
+    ("tags_file",                 Key::Text(|s| &mut s.tags_file)),
     ("tombstone_timeout",         Key::Duration(|s| &mut s.tombstone_timeout)),
     ("user_event_size_limit",     Key::Unsupported),
     ("validate_node_names",       Key::Unsupported),
@@ -218,7 +222,9 @@ mod tests {
             "retry_interval": "1m", "retry_max_attempts": 3, "log_level": "debug", "profile": "wan", "wire": "serf",
             "protocol": 4, "rpc_addr": "d", "rpc_auth": "e", "enable_compression": false, "broadcast_timeout": "2s",
             "leave_on_terminate": true, "skip_leave_on_interrupt": true, "reconnect_timeout": "1h",
-            "tombstone_timeout": "2h", "snapshot_path": "f", "rejoin_after_leave": true
+            "tombstone_timeout": "2h", "snapshot_path": "f", "rejoin_after_leave": true,
+            "event_handlers": ["user=x"], "handlers_at_once": 4, "handler_timeout": "9s", "handler_queue": 5,
+            "handler_skip_busy": true, "tags_file": "g", "keyring_file": "h"
         }"#;
         let expected = Settings {
             node_name: "n".into(),
@@ -247,6 +253,13 @@ mod tests {
             tombstone_timeout: Some(Duration::from_secs(7200)),
             snapshot_path: "f".into(),
             rejoin_after_leave: true,
+            event_handlers: vec!["user=x".into()],
+            handlers_at_once: 4,
+            handler_timeout: Some(Duration::from_secs(9)),
+            handler_queue: 5,
+            handler_skip_busy: true,
+            tags_file: "g".into(),
+            keyring_file: "h".into(),
         };
         assert_eq!(decode(text), Ok(expected));
         assert_eq!(decode(b"{}"), Ok(Settings::default()));
@@ -264,8 +277,8 @@ mod tests {
                 * 'tags[a]' expected type 'string', got unconvertible type 'float64', value: '1'"),
             (r#"{"protocol": 1.5}"#, "1 error(s) decoding:\n\n\
                 * 'protocol' expected type 'int', got unconvertible type 'float64', value: '1.5'"),
-            (r#"{"keyring_file": "x"}"#, "1 error(s) decoding:\n\n\
-                * 'keyring_file' is a key of Serf's that this agent does not support yet"),
+            (r#"{"discover": "x"}"#, "1 error(s) decoding:\n\n\
+                * 'discover' is a key of Serf's that this agent does not support yet"),
             (r#"{"retry_interval": "5x"}"#, r#"time: unknown unit "x" in duration "5x""#),
             (r#"{"node_name": "#, "unexpected EOF"),
             ("[1]", "expected an object, got []interface {}"),

@@ -19,7 +19,7 @@ pub(crate) fn decode(text: &str) -> Result<Vec<u8>, String> {
             // Go names the start of the group of four that is incomplete.
             DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len() / 4 * 4,
         };
-        format!("Invalid encryption key: illegal base64 data at input byte {at}")
+        format!("illegal base64 data at input byte {at}")
     })
 }
 
@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn where_base64_ends() {
         for (text, at) in [("zz", 0), ("AAAA*AAA", 4), ("AAAAAA", 4), ("not base64 at all!!!", 3)] {
-            let expected = format!("Invalid encryption key: illegal base64 data at input byte {at}");
+            let expected = format!("illegal base64 data at input byte {at}");
             assert_eq!(decode(text), Err(expected), "{text}");
         }
     }

@@ -42,6 +42,13 @@ pub(crate) struct Settings {
     pub(crate) tombstone_timeout: Option<Duration>,
     pub(crate) snapshot_path: String,
     pub(crate) rejoin_after_leave: bool,
+    pub(crate) event_handlers: Vec<String>,
+    pub(crate) handlers_at_once: u64,
+    pub(crate) handler_timeout: Option<Duration>,
+    pub(crate) handler_queue: u64,
+    pub(crate) handler_skip_busy: bool,
+    pub(crate) tags_file: String,
+    pub(crate) keyring_file: String,
 }
 
 impl Settings {
@@ -56,6 +63,8 @@ impl Settings {
             rpc_addr: "127.0.0.1:7373".into(),
             retry_interval: Some(Duration::from_secs(30)),
             broadcast_timeout: Some(Duration::from_secs(5)),
+            handlers_at_once: 1,
+            handler_queue: 64,
             ..Self::default()
         }
     }
@@ -89,6 +98,13 @@ impl Settings {
             tombstone_timeout,
             snapshot_path,
             rejoin_after_leave,
+            event_handlers,
+            handlers_at_once,
+            handler_timeout,
+            handler_queue,
+            handler_skip_busy,
+            tags_file,
+            keyring_file,
         } = later;
         for (mine, theirs) in [
             (&mut self.node_name, node_name),
@@ -103,6 +119,8 @@ impl Settings {
             (&mut self.rpc_addr, rpc_addr),
             (&mut self.rpc_auth, rpc_auth),
             (&mut self.snapshot_path, snapshot_path),
+            (&mut self.tags_file, tags_file),
+            (&mut self.keyring_file, keyring_file),
         ] {
             if !theirs.is_empty() {
                 *mine = theirs;
@@ -113,10 +131,16 @@ impl Settings {
             (&mut self.broadcast_timeout, broadcast_timeout),
             (&mut self.reconnect_timeout, reconnect_timeout),
             (&mut self.tombstone_timeout, tombstone_timeout),
+            (&mut self.handler_timeout, handler_timeout),
         ] {
             *mine = theirs.filter(|theirs| !theirs.is_zero()).or(*mine);
         }
-        for (mine, theirs) in [(&mut self.protocol, protocol), (&mut self.retry_max_attempts, retry_max_attempts)] {
+        for (mine, theirs) in [
+            (&mut self.protocol, protocol),
+            (&mut self.retry_max_attempts, retry_max_attempts),
+            (&mut self.handlers_at_once, handlers_at_once),
+            (&mut self.handler_queue, handler_queue),
+        ] {
             if theirs > 0 {
                 *mine = theirs;
             }
@@ -126,6 +150,8 @@ impl Settings {
         self.leave_on_terminate |= leave_on_terminate;
         self.skip_leave_on_interrupt |= skip_leave_on_interrupt;
         self.rejoin_after_leave |= rejoin_after_leave;
+        self.handler_skip_busy |= handler_skip_busy;
+        self.event_handlers.extend(event_handlers);
         self.tags.extend(tags);
         self.start_join.extend(start_join);
         self.retry_join.extend(retry_join);

@@ -1,30 +1,14 @@
 //! What events read like in Serf's log: those of the cluster, and those that the core emits under stable names.
 
 use swim_tokio::swim_core::Event;
-use swim_tokio::swim_core::serf::event::MemberEvent;
 use swim_tokio::swim_core::wire::envelope::DatagramError;
-use tracing::{info, warn};
+use tracing::warn;
 
-/// Logs `event` as Serf would.
+/// Logs what is neither for streams nor for handlers.
 pub(crate) fn log_event(event: &Event) {
     match event {
-        Event::Member { kind, member } => {
-            let (name, ip) = (&member.name, member.address.ip());
-            match kind {
-                MemberEvent::Join => info!(target: "serf", "EventMemberJoin: {name} {ip}"),
-                MemberEvent::Leave => info!(target: "serf", "EventMemberLeave: {name} {ip}"),
-                MemberEvent::Failed => info!(target: "serf", "EventMemberFailed: {name} {ip}"),
-                MemberEvent::Update => info!(target: "serf", "EventMemberUpdate: {name}"),
-                MemberEvent::Reap => info!(target: "serf", "EventMemberReap: {name}"),
-            }
-            info!(target: "agent", "Received event: {}", kind.as_str());
-        }
         Event::Rejected { from, error } => {
             warn!(target: "memberlist", "Dropping packets from {from}: {error}. {}", remedy(*error));
-        }
-        Event::Query { name, .. } => info!(target: "agent", "Received event: query: {name}"),
-        Event::User { name, .. } => {
-            info!(target: "agent", "Received event: user-event: {}", String::from_utf8_lossy(name));
         }
         Event::Missed { count } => {
             warn!(target: "agent", "{count} events came too fast and were dropped; the member list is complete");
@@ -86,6 +70,11 @@ const CORE_LINES: &[(&str, &str, &str)] = &[
     ("exchange_answered",    "memberlist", "Stream connection from={peer}"),
     ("merge_refused",        "memberlist", "Failed push/pull merge: {error} from={peer}"),
     ("stream_dropped",       "memberlist", "Failed to receive: {error} from={peer}"),
+    ("member_join",          "serf",       "EventMemberJoin: {member} {ip}"),
+    ("member_leave",         "serf",       "EventMemberLeave: {member} {ip}"),
+    ("member_failed",        "serf",       "EventMemberFailed: {member} {ip}"),
+    ("member_update",        "serf",       "EventMemberUpdate: {member}"),
+    ("member_reap",          "serf",       "EventMemberReap: {member}"),
     ("reconnecting",         "serf",       "attempting reconnect to {member} {peer}"),
     ("healing",              "serf",       "attempting to reach {peer}, which is not a member (any more)"),
     ("healed",               "serf",       "found members by way of {peer}"),

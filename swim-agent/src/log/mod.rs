@@ -1,9 +1,10 @@
 //! Serf's log lines: `2026/11/22 20:38:30 [WARN] agent.ipc: text`, local time.
 //!
 //! Everything that is logged is a `tracing` event whose target is Serf's name for the component. `lines` says what
-//! the cluster's events read like, `console` how lines reach the terminal.
+//! the cluster's events read like, `console` how lines reach the terminal, `history` what `monitor` shows of them.
 
 pub(crate) mod console;
+pub(crate) mod history;
 pub(crate) mod lines;
 
 use core::fmt::{self, Write as _};
@@ -16,6 +17,7 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 
 use console::Console;
+use history::History;
 
 /// How much is logged. Serf's names; each level includes those after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,13 +75,19 @@ impl fmt::Display for UnknownLevel {
 #[derive(Clone)]
 pub(crate) struct Log {
     console: Console,
+    history: History,
     level: Arc<AtomicU8>,
 }
 
 impl Log {
     /// Lines are held back until the console releases them.
     pub(crate) fn new(console: Console, level: Level) -> Self {
-        Self { console, level: Arc::new(AtomicU8::new(level as u8)) }
+        Self { console, history: History::default(), level: Arc::new(AtomicU8::new(level as u8)) }
+    }
+
+    /// The last lines, whatever the level.
+    pub(crate) fn history(&self) -> &History {
+        &self.history
     }
 
     /// Makes this the process's log.
@@ -91,6 +99,10 @@ impl Log {
     pub(crate) fn set_level(&self, level: Level) {
         self.level.store(level as u8, Ordering::Relaxed);
     }
+
+    fn is_logged(&self, level: Level) -> bool {
+        level as u8 >= self.level.load(Ordering::Relaxed)
+    }
 }
 
 impl Subscriber for Log {
@@ -100,8 +112,8 @@ impl Subscriber for Log {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        component(metadata.target()).is_some()
-            && Level::from(*metadata.level()) as u8 >= self.level.load(Ordering::Relaxed)
+        let level = Level::from(*metadata.level());
+        component(metadata.target()).is_some() && (self.is_logged(level) || level >= self.history.level())
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -126,8 +138,12 @@ impl Subscriber for Log {
             event.record(&mut text);
             (component(metadata.target()).unwrap_or("agent"), text.finish())
         };
-        let now = jiff::Zoned::now();
-        self.console.log(line(&now, (*metadata.level()).into(), component, &text));
+        let level = (*metadata.level()).into();
+        let line = line(&jiff::Zoned::now(), level, component, &text);
+        self.history.add(level, line.trim_end_matches('\n'));
+        if self.is_logged(level) {
+            self.console.log(line);
+        }
     }
 
     fn enter(&self, _: &Id) {}

@@ -3,12 +3,14 @@
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 
+use swim_tokio::swim_core::serf::coordinate::Coordinate;
+
 use crate::io_text::io_text;
-use crate::rpc::messages::{DecodeError, Fields, Member, RequestHeader, ResponseHeader, text, text_map};
+use crate::rpc::messages::{DecodeError, Fields, KeyReply, Member, RequestHeader, ResponseHeader, text, text_map};
 use crate::rpc::msgpack::{Framer, Value};
 
 /// What a connected client reads and writes; a trait so that tests need no socket.
@@ -17,6 +19,10 @@ pub(crate) struct Client<S> {
     input: Vec<u8>,
     framer: Framer,
     seq: u64,
+    /// Of what this connection has started and goes on by itself.
+    started: Vec<u64>,
+    /// Records that came before the reply that was waited for.
+    records: VecDeque<(u64, Value)>,
 }
 
 impl Client<TcpStream> {
@@ -35,7 +41,14 @@ impl Client<TcpStream> {
 
 impl<S: Read + Write> Client<S> {
     fn new(stream: S) -> Self {
-        Self { stream, input: Vec::new(), framer: Framer::new(REPLY_LEN_MAX), seq: 0 }
+        Self {
+            stream,
+            input: Vec::new(),
+            framer: Framer::new(REPLY_LEN_MAX),
+            seq: 0,
+            started: Vec::new(),
+            records: VecDeque::new(),
+        }
     }
 
     /// The members that match all of the (anchored) expressions; empty ones for status and name match any.
@@ -72,6 +85,100 @@ impl<S: Read + Write> Client<S> {
         groups.into_iter().map(group).collect()
     }
 
+    /// Tells everybody something.
+    pub(crate) fn event(&mut self, name: &str, payload: Option<&str>, coalesce: bool) -> Result<(), ClientError> {
+        let body =
+            [("Name", Value::text(name)), ("Payload", optional_bytes(payload)), ("Coalesce", Value::Bool(coalesce))];
+        self.request("event", Some(Value::map(body)))
+    }
+
+    /// Makes a failed member leave; with `prune`, it is forgotten as well.
+    pub(crate) fn force_leave(&mut self, node: &str, prune: bool) -> Result<(), ClientError> {
+        self.request("force-leave", Some(Value::map([("Node", Value::text(node)), ("Prune", Value::Bool(prune))])))
+    }
+
+    /// Sets and deletes tags of the agent.
+    pub(crate) fn tags(&mut self, set: &BTreeMap<String, String>, delete: &[String]) -> Result<(), ClientError> {
+        let set = Value::map(set.iter().map(|(key, value)| (key, Value::text(value))));
+        let delete = Value::List(delete.iter().map(Value::text).collect());
+        self.request("tags", Some(Value::map([("Tags", set), ("DeleteTags", delete)])))
+    }
+
+    /// Lists (without a key) or changes the keys of all members; `command` is one of the protocol's. What the members
+    /// say comes with success and with failure, whose text is the second part.
+    pub(crate) fn keys(&mut self, command: &str, key: Option<&str>) -> Result<(KeyReply, String), ClientError> {
+        let outcome = self.request(command, key.map(|key| Value::map([("Key", Value::text(key))])));
+        let error = match outcome {
+            Ok(()) => String::new(),
+            // The members' answers follow, except after the errors of an agent that does not listen to us.
+            Err(ClientError::Refused(text)) if !text.ends_with("required") => text,
+            Err(error) => return Err(error),
+        };
+        Ok((KeyReply::decode(self.read()?)?, error))
+    }
+
+    /// Where a member is in the space of round trips, if the agent knows.
+    pub(crate) fn coordinate(&mut self, node: &str) -> Result<Option<Coordinate>, ClientError> {
+        self.request("get-coordinate", Some(Value::map([("Node", Value::text(node))])))?;
+        let mut reply = Fields::new(self.read()?, &["Coord", "Ok"])?;
+        Ok(if reply.flag("Ok")? { Some(coordinate(reply.value("Coord"))?) } else { None })
+    }
+
+    /// Asks the members something. The answers are records.
+    pub(crate) fn query(&mut self, question: &Question<'_>) -> Result<(), ClientError> {
+        let tags = question.tags.iter().map(|(key, expression)| (key, Value::text(expression)));
+        let timeout = i64::try_from(question.timeout.as_nanos()).unwrap_or(i64::MAX);
+        let body = [
+            ("FilterNodes", Value::List(question.nodes.iter().map(Value::text).collect())),
+            ("FilterTags", Value::map(tags)),
+            ("RequestAck", Value::Bool(question.request_ack)),
+            ("RelayFactor", Value::Unsigned(question.relay_factor.into())),
+            ("Timeout", timeout.into()),
+            ("Name", Value::text(question.name)),
+            ("Payload", optional_bytes(question.payload)),
+        ];
+        self.start("query", Value::map(body)).map(drop)
+    }
+
+    /// Waits for the next answer to the query; `None`: the time is up.
+    pub(crate) fn answer(&mut self) -> Result<Option<Answer>, ClientError> {
+        let (_, body) = self.record()?;
+        let mut fields = Fields::new(body, &["Type", "From", "Payload"])?;
+        let (kind, from) = (fields.text("Type")?, fields.text("From")?);
+        Ok(match kind.as_str() {
+            "ack" => Some(Answer { from, payload: None }),
+            "response" => Some(Answer { from, payload: Some(fields.bytes("Payload")?) }),
+            _ => None,
+        })
+    }
+
+    /// Starts a stream of the events that `filter` names; the number of its records.
+    pub(crate) fn stream(&mut self, filter: &str) -> Result<u64, ClientError> {
+        self.start("stream", Value::map([("Type", Value::text(filter))]))
+    }
+
+    /// Starts a stream of log lines; the number of its records.
+    pub(crate) fn monitor(&mut self, level: &str) -> Result<u64, ClientError> {
+        self.start("monitor", Value::map([("LogLevel", Value::text(level))]))
+    }
+
+    /// The next record of anything that was started, and its number.
+    pub(crate) fn record(&mut self) -> Result<(u64, Value), ClientError> {
+        loop {
+            if let Some(record) = self.records.pop_front() {
+                return Ok(record);
+            }
+            self.reply()?;
+        }
+    }
+
+    fn start(&mut self, command: &str, body: Value) -> Result<u64, ClientError> {
+        let seq = self.seq;
+        self.started.push(seq);
+        self.request(command, Some(body))?;
+        Ok(seq)
+    }
+
     /// Sends one command and waits until the agent has accepted it. A body of the reply is still to be read.
     fn request(&mut self, command: &str, body: Option<Value>) -> Result<(), ClientError> {
         let header = RequestHeader { command: command.to_owned(), seq: self.seq };
@@ -83,12 +190,28 @@ impl<S: Read + Write> Client<S> {
         }
         self.stream.write_all(&out).map_err(|_| ClientError::Closed)?;
         loop {
-            let reply = ResponseHeader::decode(self.read()?)?;
-            if reply.seq != header.seq {
-                continue;
-            }
+            let Some(reply) = self.reply_to(header.seq)? else { continue };
             return if reply.error.is_empty() { Ok(()) } else { Err(ClientError::Refused(reply.error)) };
         }
+    }
+
+    /// Reads a header. If it is that of a record, the record as well.
+    fn reply_to(&mut self, seq: u64) -> Result<Option<ResponseHeader>, ClientError> {
+        let reply = ResponseHeader::decode(self.read()?)?;
+        if reply.seq == seq {
+            return Ok(Some(reply));
+        }
+        if self.started.contains(&reply.seq) {
+            let body = self.read()?;
+            self.records.push_back((reply.seq, body));
+        }
+        Ok(None)
+    }
+
+    /// Reads what comes unasked.
+    fn reply(&mut self) -> Result<(), ClientError> {
+        // No request has the number that would come next.
+        self.reply_to(self.seq).map(drop)
     }
 
     fn read(&mut self) -> Result<Value, ClientError> {
@@ -106,6 +229,42 @@ impl<S: Read + Write> Client<S> {
             }
         }
     }
+}
+
+fn optional_bytes(text: Option<&str>) -> Value {
+    text.map_or(Value::Nil, |text| Value::Bytes(text.as_bytes().to_vec()))
+}
+
+fn coordinate(value: Value) -> Result<Coordinate, ClientError> {
+    let mut fields = Fields::new(value, &["Adjustment", "Error", "Height", "Vec"])?;
+    let vec = fields.list("Vec")?.iter().map(|value| number(value, "Vec")).collect::<Result<Vec<_>, _>>()?;
+    let mut part = |name| number(&fields.value(name), name);
+    let (adjustment, error, height) = (part("Adjustment")?, part("Error")?, part("Height")?);
+    Ok(Coordinate::from_parts(&vec, error, adjustment, height).map_err(|_| DecodeError::Field("Coord"))?)
+}
+
+fn number(value: &Value, name: &'static str) -> Result<f64, DecodeError> {
+    if let Value::Float(number) = value { Ok(*number) } else { Err(DecodeError::Field(name)) }
+}
+
+/// A query as a person puts it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Question<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) payload: Option<&'a str>,
+    pub(crate) nodes: &'a [String],
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) request_ack: bool,
+    pub(crate) relay_factor: u8,
+    /// Zero: what the agent thinks fit.
+    pub(crate) timeout: Duration,
+}
+
+/// What a member says to a query: that it has heard it, or its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) from: String,
+    pub(crate) payload: Option<Vec<u8>>,
 }
 
 fn dial(address: &str) -> Result<TcpStream, ClientError> {

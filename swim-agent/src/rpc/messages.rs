@@ -5,6 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 use swim_tokio::swim_core::serf::member::MemberInfo;
+use swim_tokio::{KeyReport, KeyText};
 
 use crate::rpc::msgpack::{Malformed, Value};
 
@@ -39,6 +40,11 @@ impl Fields {
         Ok(Self { names, values })
     }
 
+    /// Anything.
+    pub(crate) fn value(&mut self, name: &'static str) -> Value {
+        self.take(name)
+    }
+
     fn take(&mut self, name: &'static str) -> Value {
         let index = self.names.iter().position(|known| *known == name);
         index.map_or(Value::Nil, |index| core::mem::replace(&mut self.values[index], Value::Nil))
@@ -71,6 +77,22 @@ impl Fields {
     /// A number that fits into 32 bits.
     pub(crate) fn signed(&mut self, name: &'static str) -> Result<i32, DecodeError> {
         self.take(name).as_signed().and_then(|number| number.try_into().ok()).ok_or(DecodeError::Field(name))
+    }
+
+    /// Bytes as [`bytes`](Self::bytes) takes them, or nil.
+    pub(crate) fn optional_bytes(&mut self, name: &'static str) -> Result<Option<Vec<u8>>, DecodeError> {
+        let value = self.take(name);
+        if value == Value::Nil { Ok(None) } else { bytes(value, name).map(Some) }
+    }
+
+    /// A number of 64 bits.
+    pub(crate) fn signed_wide(&mut self, name: &'static str) -> Result<i64, DecodeError> {
+        self.take(name).as_signed().ok_or(DecodeError::Field(name))
+    }
+
+    /// A number from zero to 255.
+    pub(crate) fn byte(&mut self, name: &'static str) -> Result<u8, DecodeError> {
+        self.unsigned(name)?.try_into().map_err(|_| DecodeError::Field(name))
     }
 
     /// A list of anything.
@@ -207,6 +229,77 @@ impl Member {
                 fields.unsigned("DelegateMax")?,
                 fields.unsigned("DelegateCur")?,
             ),
+        })
+    }
+}
+
+/// What the members say to a listing or a change of keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct KeyReply {
+    /// By member: why it failed there, or a warning.
+    pub(crate) messages: BTreeMap<String, String>,
+    /// By key in base64: how many members have it. Only of a listing.
+    pub(crate) keys: Option<BTreeMap<String, u64>>,
+    /// By key in base64: how many members encrypt with it. Empty when they do not say; Serf's agents never do.
+    pub(crate) primary_keys: BTreeMap<String, u64>,
+    pub(crate) nodes: u64,
+    pub(crate) errors: u64,
+    pub(crate) responses: u64,
+}
+
+impl KeyReply {
+    /// `listing`: keys are told even if there are none.
+    pub(crate) fn new(report: &KeyReport, listing: bool) -> Self {
+        let counts = |counts: &BTreeMap<KeyText, usize>| {
+            counts.iter().map(|(key, count)| (key.as_str().to_owned(), *count as u64)).collect::<BTreeMap<_, _>>()
+        };
+        let messages = report.messages.iter().map(|(name, message)| (name.to_string(), message.clone()));
+        Self {
+            messages: messages.collect(),
+            keys: listing.then(|| counts(&report.keys)),
+            primary_keys: counts(&report.primaries),
+            nodes: report.nodes as u64,
+            errors: report.errors as u64,
+            responses: report.responses as u64,
+        }
+    }
+
+    pub(crate) fn value(&self) -> Value {
+        let counts =
+            |counts: &BTreeMap<String, u64>| Value::map(counts.iter().map(|(key, count)| (key, (*count).into())));
+        let messages = self.messages.iter().map(|(name, message)| (name, Value::text(message)));
+        let mut fields = vec![
+            ("Keys", self.keys.as_ref().map_or(Value::Nil, counts)),
+            ("Messages", Value::map(messages)),
+            ("NumErr", self.errors.into()),
+            ("NumNodes", self.nodes.into()),
+            ("NumResp", self.responses.into()),
+        ];
+        if !self.primary_keys.is_empty() {
+            fields.push(("PrimaryKeys", counts(&self.primary_keys)));
+        }
+        Value::map(fields)
+    }
+
+    pub(crate) fn decode(value: Value) -> Result<Self, DecodeError> {
+        let names = &["Messages", "Keys", "NumNodes", "NumErr", "NumResp", "PrimaryKeys"];
+        let mut fields = Fields::new(value, names)?;
+        let mut counts = |name: &'static str| {
+            let entries = fields.value(name).into_map().ok_or(DecodeError::Field(name))?;
+            let count = |value: Value| value.as_unsigned().ok_or(DecodeError::Field(name));
+            entries
+                .into_iter()
+                .map(|(key, value)| Ok((text(key, name)?, count(value)?)))
+                .collect::<Result<BTreeMap<_, _>, DecodeError>>()
+        };
+        let (keys, primary_keys) = (counts("Keys")?, counts("PrimaryKeys")?);
+        Ok(Self {
+            messages: fields.text_map("Messages")?,
+            keys: (!keys.is_empty()).then_some(keys),
+            primary_keys,
+            nodes: fields.unsigned("NumNodes")?,
+            errors: fields.unsigned("NumErr")?,
+            responses: fields.unsigned("NumResp")?,
         })
     }
 }

@@ -1,13 +1,17 @@
 //! The protocol between an agent and its clients (Serf: `cmd/serf/command/agent/ipc.go`): msgpack values, one after
 //! the other, over TCP.
 //!
-//! Read `messages` first, then `session`: what one connection may ask and in which order. Every session is a task of
-//! its own and every write has a deadline, so a client that is slow, silent or hostile delays only itself.
+//! Read `messages` first, then `session`: in which order one connection may ask. `commands` is what it may ask, `records`
+//! what it is sent unasked afterwards, `outgoing` the way both take to the client. Every session is a task of its own and
+//! every write has a deadline, so a client that is slow, silent or hostile delays only itself.
 
 pub(crate) mod client;
+mod commands;
 mod filter;
 pub(crate) mod messages;
 pub(crate) mod msgpack;
+mod outgoing;
+mod records;
 pub(crate) mod server;
 mod session;
 mod stats;

@@ -30,7 +30,7 @@ pub(crate) async fn serve(listener: TcpListener, agent: Arc<Agent>) {
         info!(target: "agent.ipc", "Accepted client: {from}");
         let agent = Arc::clone(&agent);
         tokio::spawn(async move {
-            Session::new(stream, from, agent).run().await;
+            Session::new(stream, from.to_string(), agent).run().await;
             drop(place);
         });
     }

@@ -1,98 +1,92 @@
-//! One client's connection: the rules of order (handshake, authentication, then commands one after another) and the
-//! commands.
+//! One client's connection: the rules of order (handshake, authentication, then commands one after another). What each
+//! command does is in `commands`, what it starts in `records`.
 
 use core::fmt;
-use core::net::SocketAddr;
-use core::time::Duration;
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::task::JoinSet;
 use tracing::{debug, error, warn};
 
 use crate::agent::{Agent, Exit};
-use crate::rpc::filter::Filter;
-use crate::rpc::messages::{DecodeError, Fields, RequestHeader, ResponseHeader, member_value};
+use crate::rpc::commands::Command;
+use crate::rpc::messages::{DecodeError, Fields, RequestHeader};
 use crate::rpc::msgpack::{Framer, Value};
-use crate::rpc::stats::stats;
-
-/// A command, and what it says about the bytes that follow its header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Command {
-    Handshake,
-    Auth,
-    Join,
-    Members,
-    MembersFiltered,
-    Leave,
-    Stats,
-}
-
-impl Command {
-    fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "handshake" => Self::Handshake,
-            "auth" => Self::Auth,
-            "join" => Self::Join,
-            "members" => Self::Members,
-            "members-filtered" => Self::MembersFiltered,
-            "leave" => Self::Leave,
-            "stats" => Self::Stats,
-            _ => return None,
-        })
-    }
-
-    fn has_body(self) -> bool {
-        match self {
-            Self::Handshake | Self::Auth | Self::Join | Self::MembersFiltered => true,
-            Self::Members | Self::Leave | Self::Stats => false,
-        }
-    }
-}
+use crate::rpc::outgoing::Outgoing;
+use crate::rpc::records::{Queries, Stop};
 
 pub(crate) struct Session {
-    stream: TcpStream,
-    from: SocketAddr,
-    agent: Arc<Agent>,
-    /// Read, and not yet taken as a value.
-    input: Vec<u8>,
-    framer: Framer,
+    incoming: Incoming,
+    pub(super) outgoing: Arc<Outgoing>,
+    from: String,
+    pub(super) agent: Arc<Agent>,
     handshaken: bool,
     authenticated: bool,
+    /// Of events, by the sequence numbers that started them.
+    pub(super) streams: BTreeMap<u64, Stop>,
+    pub(super) monitor: Option<(u64, Stop)>,
+    pub(super) queries: Arc<Mutex<Queries>>,
+    /// Everything that sends records. They end with the session.
+    pub(super) tasks: JoinSet<()>,
 }
 
 impl Session {
-    pub(crate) fn new(stream: TcpStream, from: SocketAddr, agent: Arc<Agent>) -> Self {
-        let authenticated = agent.rpc_auth.is_empty();
-        let framer = Framer::new(MESSAGE_LEN_MAX);
-        Self { stream, from, agent, input: Vec::new(), framer, handshaken: false, authenticated }
+    /// `from` is for the log.
+    pub(crate) fn new<S>(stream: S, from: String, agent: Arc<Agent>) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let (incoming, outgoing) = tokio::io::split(stream);
+        Self {
+            incoming: Incoming::new(Box::new(incoming)),
+            outgoing: Arc::new(Outgoing::new(Box::new(outgoing))),
+            from,
+            authenticated: agent.rpc_auth.is_empty(),
+            agent,
+            handshaken: false,
+            streams: BTreeMap::new(),
+            monitor: None,
+            queries: Arc::default(),
+            tasks: JoinSet::new(),
+        }
     }
 
     /// Serves the client until it goes, or does what ends a connection.
     pub(crate) async fn run(mut self) {
-        let from = self.from;
+        let outgoing = Arc::clone(&self.outgoing);
+        let from = self.from.clone();
+        tokio::select! {
+            () = self.serve() => {}
+            () = outgoing.broken() => debug!(target: "agent.ipc", "Client {from} does not read any more"),
+        }
+    }
+
+    async fn serve(&mut self) {
         loop {
-            let header = match self.read().await {
+            let header = match self.incoming.read().await {
                 Ok(None) => return, // It closed between two requests: the ordinary end.
                 Ok(Some(value)) => RequestHeader::decode(value).map_err(SessionError::Decode),
                 Err(error) => Err(error),
             };
             let header = match header {
                 Ok(header) => header,
-                Err(SessionError::Io(error)) => return debug!(target: "agent.ipc", "Client {from} is gone: {error}"),
+                Err(SessionError::Io(error)) => {
+                    return debug!(target: "agent.ipc", "Client {} is gone: {error}", self.from);
+                }
                 Err(error) => return error!(target: "agent.ipc", "failed to decode request header: {error}"),
             };
-            match self.handle(header).await {
+            match self.handle(&header).await {
                 Ok(After::Continue) => {}
                 Ok(After::Close) => return,
                 Err(error) => return error!(target: "agent.ipc", "Failed to evaluate request: {error}"),
             }
+            while self.tasks.try_join_next().is_some() {} // What is over takes no room.
         }
     }
 
-    async fn handle(&mut self, header: RequestHeader) -> Result<After, SessionError> {
+    async fn handle(&mut self, header: &RequestHeader) -> Result<After, SessionError> {
         let seq = header.seq;
         let command = Command::from_name(&header.command);
         if !self.handshaken && command != Some(Command::Handshake) {
@@ -103,7 +97,7 @@ impl Session {
             warn!(target: "agent.ipc", "Client sending commands before auth");
             // Serf leaves the body unread, takes it for a header and refuses that as well. Clients expect one answer.
             if command.is_some_and(Command::has_body) {
-                self.read_body().await?;
+                self.incoming.read_body().await?;
             }
             self.reply(seq, AUTHENTICATION_REQUIRED, None).await?;
             return Ok(After::Continue);
@@ -113,34 +107,21 @@ impl Session {
             self.reply(seq, UNSUPPORTED_COMMAND, None).await?;
             return Ok(After::Close);
         };
-        match command {
-            Command::Handshake => self.handshake(seq).await?,
-            Command::Auth => self.auth(seq).await?,
-            Command::Join => self.join(seq).await?,
-            Command::Members => {
-                let members = self.agent.cluster.members().iter().map(member_value).collect();
-                self.reply(seq, "", Some(Value::map([("Members", Value::List(members))]))).await?;
-            }
-            Command::MembersFiltered => self.members_filtered(seq).await?,
-            Command::Stats => {
-                let stats = stats(&self.agent.cluster);
-                self.reply(seq, "", Some(stats)).await?;
-            }
-            Command::Leave => {
-                let left = self.agent.leave().await.map_or_else(|error| error.to_string(), |()| String::new());
-                let replied = self.reply(seq, &left, None).await;
-                // Whether or not the client has waited for the answer.
-                self.agent.exit(Exit::Left);
-                replied?;
-                return Ok(After::Close);
-            }
-        }
-        Ok(After::Continue)
+        self.execute(command, seq).await
     }
 
-    async fn handshake(&mut self, seq: u64) -> Result<(), SessionError> {
-        let mut body = Fields::new(self.read_body().await?, &["Version"])?;
-        let version = body.signed("Version")?;
+    /// The end of the cluster and of the connection.
+    pub(super) async fn leave(&mut self, seq: u64) -> Result<After, SessionError> {
+        let left = self.agent.leave().await.map_or_else(|error| error.to_string(), |()| String::new());
+        let replied = self.reply(seq, &left, None).await;
+        // Whether or not the client has waited for the answer.
+        self.agent.exit(Exit::Left);
+        replied?;
+        Ok(After::Close)
+    }
+
+    pub(super) async fn handshake(&mut self, seq: u64) -> Result<(), SessionError> {
+        let version = self.fields(&["Version"]).await?.signed("Version")?;
         let error = if self.handshaken {
             "Handshake already performed"
         } else if version != super::VERSION {
@@ -152,9 +133,9 @@ impl Session {
         self.reply(seq, error, None).await
     }
 
-    async fn auth(&mut self, seq: u64) -> Result<(), SessionError> {
-        let mut body = Fields::new(self.read_body().await?, &["AuthKey"])?;
-        let error = if same_secret(&body.text("AuthKey")?, &self.agent.rpc_auth) {
+    pub(super) async fn auth(&mut self, seq: u64) -> Result<(), SessionError> {
+        let key = self.fields(&["AuthKey"]).await?.text("AuthKey")?;
+        let error = if same_secret(&key, &self.agent.rpc_auth) {
             self.authenticated = true;
             ""
         } else {
@@ -163,38 +144,27 @@ impl Session {
         self.reply(seq, error, None).await
     }
 
-    async fn join(&mut self, seq: u64) -> Result<(), SessionError> {
-        let mut body = Fields::new(self.read_body().await?, &["Existing", "Replay"])?;
-        let (existing, replay) = (body.texts("Existing")?, body.flag("Replay")?);
-        let (error, reached) = match self.agent.join(&existing, replay).await {
-            Ok(reached) => (String::new(), reached),
-            Err(error) => (error, 0),
-        };
-        self.reply(seq, &error, Some(Value::map([("Num", Value::Unsigned(reached as u64))]))).await
+    /// The body that a command must have, by the names of its fields in the order of their declaration.
+    pub(super) async fn fields(&mut self, names: &'static [&'static str]) -> Result<Fields, SessionError> {
+        Ok(Fields::new(self.incoming.read_body().await?, names)?)
     }
 
-    async fn members_filtered(&mut self, seq: u64) -> Result<(), SessionError> {
-        let mut body = Fields::new(self.read_body().await?, &["Tags", "Status", "Name"])?;
-        let filter = Filter::new(body.text_map("Tags")?, &body.text("Status")?, &body.text("Name")?)
-            .map_err(|error| SessionError::Filter(Box::new(error)))?;
-        let members = self.agent.cluster.members();
-        let passing = members
-            .iter()
-            .filter(|member| filter.matches(member.name.as_bytes(), member.status.as_str(), |key| member.tag(key)));
-        let members = Value::List(passing.map(member_value).collect());
-        self.reply(seq, "", Some(Value::map([("Members", members)]))).await
+    pub(super) async fn reply(&mut self, seq: u64, error: &str, body: Option<Value>) -> Result<(), SessionError> {
+        Ok(self.outgoing.send(seq, error, body).await?)
     }
+}
 
-    /// Header and body in one write, so that nothing can come between them.
-    async fn reply(&mut self, seq: u64, error: &str, body: Option<Value>) -> Result<(), SessionError> {
-        let mut out = Vec::new();
-        ResponseHeader { error: error.to_owned(), seq }.encode(&mut out);
-        if let Some(body) = body {
-            body.encode(&mut out);
-        }
-        // A client that does not read keeps its own session busy for this long, and then loses it.
-        timeout(WRITE_TIMEOUT, self.stream.write_all(&out)).await.map_err(io::Error::from)??;
-        Ok(())
+/// The requests of one client, taken apart.
+struct Incoming {
+    stream: Box<dyn AsyncRead + Send + Unpin>,
+    /// Read, and not yet taken as a value.
+    input: Vec<u8>,
+    framer: Framer,
+}
+
+impl Incoming {
+    fn new(stream: Box<dyn AsyncRead + Send + Unpin>) -> Self {
+        Self { stream, input: Vec::new(), framer: Framer::new(MESSAGE_LEN_MAX) }
     }
 
     /// The body that a command must have; the connection may not end before it.
@@ -219,7 +189,7 @@ impl Session {
     }
 }
 
-enum After {
+pub(super) enum After {
     Continue,
     Close,
 }
@@ -233,8 +203,6 @@ fn same_secret(given: &str, expected: &str) -> bool {
 const MESSAGE_LEN_MAX: usize = 64 << 10;
 /// Bytes taken from the socket at once.
 const READ_LEN: usize = 16 << 10;
-/// How long a reply may take to be accepted.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const HANDSHAKE_REQUIRED: &str = "Handshake required";
 const AUTHENTICATION_REQUIRED: &str = "Authentication required";
@@ -242,7 +210,7 @@ const UNSUPPORTED_COMMAND: &str = "Unsupported command";
 
 /// Why a connection ends without a reply.
 #[derive(Debug)]
-enum SessionError {
+pub(super) enum SessionError {
     Io(io::Error),
     Decode(DecodeError),
     Filter(Box<regex::Error>),

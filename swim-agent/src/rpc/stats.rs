@@ -7,15 +7,19 @@ use swim_tokio::Cluster;
 use tokio::runtime::Handle;
 
 use crate::VERSION;
+use crate::agent::Agent;
 use crate::rpc::msgpack::Value;
 
 /// The agent's state as a map of maps of strings. Must be called inside the runtime.
-pub(crate) fn stats(cluster: &Cluster) -> Value {
+pub(crate) fn stats(agent: &Agent) -> Value {
+    let cluster = &agent.cluster;
     let local = cluster.local();
     let tags = local.tags();
+    let handlers: BTreeMap<_, _> =
+        agent.handlers.iter().map(|handler| (handler.filter.to_string(), handler.script.clone())).collect();
     let groups: BTreeMap<&str, BTreeMap<&str, String>> = BTreeMap::from([
         ("agent", BTreeMap::from([("name", local.name.to_string())])),
-        ("event_handlers", BTreeMap::new()),
+        ("event_handlers", handlers.iter().map(|(filter, script)| (filter.as_str(), script.clone())).collect()),
         ("runtime", runtime()),
         ("serf", serf(cluster)),
         ("tags", tags.iter().map(|(key, value)| (key, value.to_owned())).collect()),

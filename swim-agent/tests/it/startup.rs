@@ -57,7 +57,7 @@ fn configuration_files() {
         (r#"{"bind": "127.0.0.1:0""#,   "unexpected EOF\n"),
         (r#"{"retry_interval": "5x"}"#, "time: unknown unit \"x\" in duration \"5x\"\n"),
         (r#"{"node_name": 5}"#,         "1 error(s) decoding:\n\n* 'node_name' expected type 'string', got unconvertible type 'float64', value: '5'\n"),
-        (r#"{"keyring_file": "x"}"#,    "1 error(s) decoding:\n\n* 'keyring_file' is a key of Serf's that this agent does not support yet\n"),
+        (r#"{"discover": "x"}"#,    "1 error(s) decoding:\n\n* 'discover' is a key of Serf's that this agent does not support yet\n"),
     ];
     for (text, error) in table {
         let path = directory.write("bad.json", text);

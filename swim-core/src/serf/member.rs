@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
 use crate::ids::{Incarnation, LamportTime, MemberId, Name};
+use crate::log::log;
 use crate::rng::Rng;
 use crate::roster::{Holder, Roster, push_tight};
 use crate::serf::Serf;
@@ -305,6 +306,7 @@ impl Serf {
         let slot = cx.roster.slot(id);
         // Before anything is held back: the file is to know what happened, not when it was told.
         snapshot.on_member(cx.stats, cx.now, kind, &slot.name, cx.roster.address(id), clock.time());
+        log_event(kind, &slot.name, cx.roster.address(id));
         let info = |roster: &Roster| Member { id, roster, swim, records }.to_info();
         if member_coalescer.is_on() {
             let member = info(cx.roster);
@@ -313,6 +315,18 @@ impl Serf {
         }
         let Cx { stats, roster, .. } = cx;
         events.push(stats, || Event::Member { kind, member: info(roster) });
+    }
+}
+
+/// At once, too, whatever the application wants to hear later.
+fn log_event(kind: MemberEvent, name: &Name, address: SocketAddr) {
+    let ip = address.ip();
+    match kind {
+        MemberEvent::Join => log!(INFO, "member_join", member = name, ip = ip),
+        MemberEvent::Leave => log!(INFO, "member_leave", member = name, ip = ip),
+        MemberEvent::Failed => log!(INFO, "member_failed", member = name, ip = ip),
+        MemberEvent::Update => log!(INFO, "member_update", member = name, ip = ip),
+        MemberEvent::Reap => log!(INFO, "member_reap", member = name, ip = ip),
     }
 }
 

@@ -1,0 +1,108 @@
+//! `reachability`
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::cli::connection::{RPC_ADDR, RPC_AUTH, connect};
+use crate::cli::flags::{Flag, Kind, Parsed};
+use crate::cli::interrupt::exit_on_interrupt;
+use crate::cli::{Command, Failure, say};
+use crate::rpc::client::Question;
+
+pub(crate) const COMMAND: Command = Command {
+    name: "reachability",
+    synopsis: "Test network reachability",
+    usage: "[options]",
+    about: "\
+Asks all members to answer, and compares who does with who is alive. It shows
+whether the network lets members talk to each other as the cluster needs.
+
+Example:  reachability -verbose",
+    flags: Some(&[
+        Flag { name: "verbose", kind: Kind::Bool, hint: "", help: "Show who answers, and how long it takes." },
+        RPC_ADDR,
+        RPC_AUTH,
+    ]),
+    prefix: "",
+    run,
+};
+
+fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
+    let verbose = parsed.is_on("verbose");
+    let mut client = connect(parsed)?;
+    let members = client.members_filtered(&BTreeMap::new(), "", "");
+    let members = members.map_err(|error| Failure::Message(format!("Error getting members: {error}")))?;
+    let alive: BTreeSet<_> =
+        members.iter().filter(|member| member.status == "alive").map(|member| member.name.clone()).collect();
+    say(&format!("Total members: {}, live members: {}", members.len(), alive.len()));
+
+    exit_on_interrupt(1, Some("Test interrupted"));
+    let failed = |error| Failure::Message(format!("Error sending query: {error}"));
+    let start = Instant::now();
+    client.query(&Question { name: "_serf_ping", request_ack: true, ..Question::default() }).map_err(failed)?;
+    say("Starting reachability test...");
+    let mut heard = BTreeSet::new();
+    let mut last = start;
+    while let Some(answer) = client.answer().map_err(failed)? {
+        if answer.payload.is_some() {
+            continue;
+        }
+        last = Instant::now();
+        if verbose {
+            say(&format!("\tAck from '{}'", answer.from));
+        }
+        if !heard.insert(answer.from.clone()) {
+            let text = format!("Duplicate response from '{}'\n{DUPLICATE}", answer.from);
+            return Err(Failure::Message(text));
+        }
+    }
+    if verbose {
+        let (whole, answers) = (start.elapsed().as_secs_f64(), (last - start).as_secs_f64());
+        say(&format!("Query time: {whole:.2} sec, time to last response: {answers:.2} sec"));
+    }
+    judge(&alive, &heard).map_err(Failure::Message)?;
+    say("Successfully contacted all live nodes");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Compares who should have answered with who has.
+fn judge(alive: &BTreeSet<String>, heard: &BTreeSet<String>) -> Result<(), String> {
+    let list = |names: Vec<&String>| names.iter().map(|name| format!("\t{name}\n")).collect::<String>();
+    if heard.len() > alive.len() {
+        let extra = list(heard.difference(alive).collect());
+        return Err(format!("Received more acks than live nodes! Acks from non-live nodes:\n{extra}{MORE}\n\n{TIPS}"));
+    }
+    if heard.len() < alive.len() {
+        let missing = list(alive.difference(heard).collect());
+        return Err(format!("Received less acks than live nodes! Missing acks from:\n{missing}{LESS}\n\n{TIPS}"));
+    }
+    Ok(())
+}
+
+const DUPLICATE: &str = "Two agents may run under one name: compare `members` on several hosts.";
+const MORE: &str = "These are held to be gone and are not: the failure detector is wrong about them.";
+const LESS: &str = "They may have failed a moment ago, or packets to or from them are lost.";
+const TIPS: &str = "\
+Troubleshooting tips:
+* Both UDP and TCP must pass between all members, on the port of -bind.
+* Each member must be reachable at the address it advertises; see -advertise.
+* `members` on the hosts in question shows whether they see the others.
+* `info` shows the health score of an agent: above 0, its host is slow or loses packets.
+* The agents' logs say who could not be reached; `monitor -log-level=debug` shows more.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_should_and_who_has() {
+        let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(judge(&set(&["a", "b"]), &set(&["a", "b"])), Ok(()));
+        let less = judge(&set(&["a", "b"]), &set(&["a"])).unwrap_err();
+        assert!(less.starts_with("Received less acks than live nodes! Missing acks from:\n\tb\n"), "{less}");
+        assert!(less.contains("\n\nTroubleshooting tips:\n* "), "{less}");
+        let more = judge(&set(&["a"]), &set(&["a", "b"])).unwrap_err();
+        assert!(more.starts_with("Received more acks than live nodes! Acks from non-live nodes:\n\tb\n"), "{more}");
+    }
+}

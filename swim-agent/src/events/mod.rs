@@ -1,0 +1,129 @@
+//! What RPC streams and event handlers are told: the cluster's events, as Serf cuts them.
+//!
+//! The core tells of one member at a time; Serf's users get lists. `filter` says who wants what, `handlers` which scripts
+//! are run for it, `script` how.
+
+pub(crate) mod filter;
+pub(crate) mod handlers;
+mod script;
+
+use core::future::ready;
+use std::sync::Arc;
+
+use swim_tokio::swim_core::Event;
+use swim_tokio::swim_core::Instant;
+use swim_tokio::swim_core::ids::{LamportTime, Name, QueryId};
+use swim_tokio::swim_core::serf::event::MemberEvent;
+use swim_tokio::swim_core::serf::member::MemberInfo;
+
+/// Something that streams and handlers can ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Occurrence {
+    /// The same has happened to these members.
+    Members {
+        kind: MemberEvent,
+        members: Vec<MemberInfo>,
+    },
+    User {
+        ltime: LamportTime,
+        name: Box<[u8]>,
+        payload: Option<Box<[u8]>>,
+        coalesce: bool,
+    },
+    Query {
+        id: QueryId,
+        ltime: LamportTime,
+        name: Name,
+        payload: Box<[u8]>,
+        deadline: Instant,
+    },
+}
+
+impl Occurrence {
+    /// Serf's name for its kind.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Members { kind, .. } => kind.as_str(),
+            Self::User { .. } => "user",
+            Self::Query { .. } => "query",
+        }
+    }
+
+    /// As a line of the log names it.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Members { kind, .. } => kind.as_str().to_owned(),
+            Self::User { name, .. } => format!("user-event: {}", String::from_utf8_lossy(name)),
+            Self::Query { name, .. } => format!("query: {name}"),
+        }
+    }
+}
+
+/// What an [`Events`] yields next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Occurrence(Arc<Occurrence>),
+    /// Something that is the agent's own business.
+    Other(Event),
+}
+
+/// The cluster's events, those of members gathered into lists.
+pub(crate) struct Events {
+    events: swim_tokio::Events,
+    /// Taken from `events` while a list was gathered, and not part of it.
+    next: Option<Event>,
+}
+
+impl Events {
+    pub(crate) fn new(events: swim_tokio::Events) -> Self {
+        Self { events, next: None }
+    }
+
+    /// The next; `None` when the cluster has stopped. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Option<Told> {
+        let first = match self.next.take() {
+            Some(event) => event,
+            None => self.events.next().await?,
+        };
+        // From here on nothing waits, so nothing that was taken can be lost.
+        Some(match first {
+            Event::Member { kind, member } => {
+                let mut members = vec![member];
+                while members.len() < MEMBERS_MAX {
+                    match self.waiting().await {
+                        Some(Event::Member { kind: same, member }) if same == kind => members.push(member),
+                        other => {
+                            self.next = other;
+                            break;
+                        }
+                    }
+                }
+                Told::Occurrence(Arc::new(Occurrence::Members { kind, members }))
+            }
+            Event::User { ltime, name, payload, coalesce } => {
+                Told::Occurrence(Arc::new(Occurrence::User { ltime, name, payload, coalesce }))
+            }
+            Event::Query { id, ltime, name, payload, deadline, .. } => {
+                Told::Occurrence(Arc::new(Occurrence::Query { id, ltime, name, payload, deadline }))
+            }
+            other @ (Event::Conflict { .. }
+            | Event::KeyringChanged
+            | Event::NameLost { .. }
+            | Event::Rejected { .. }
+            | Event::Missed { .. }
+            | _) => Told::Other(other),
+        })
+    }
+
+    /// The next event, if there is one already.
+    async fn waiting(&mut self) -> Option<Event> {
+        tokio::select! {
+            biased;
+            event = self.events.next() => event,
+            () = ready(()) => None,
+        }
+    }
+}
+
+/// Members in one list. Serf has no limit; ours keeps a record well below what clients read.
+const MEMBERS_MAX: usize = 1024;

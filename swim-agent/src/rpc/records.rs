@@ -1,0 +1,172 @@
+//! What a client is sent unasked after a command has started it: events, log lines, answers to a query.
+//!
+//! Each is a task. It is stopped only between two records, because half a record would spoil the connection; the end of
+//! the session ends it anywhere.
+
+use core::convert::Infallible;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use swim_tokio::swim_core::ids::QueryId;
+use swim_tokio::{Answers, QueryAnswer};
+use tokio::sync::oneshot;
+use tracing::warn;
+
+use crate::events::filter::Filter;
+use crate::events::{Events, Occurrence, Told};
+use crate::log::history::Watch;
+use crate::rpc::messages::member_value;
+use crate::rpc::msgpack::Value;
+use crate::rpc::outgoing::Outgoing;
+
+/// Dropping it stops the task between two records.
+pub(crate) type Stop = oneshot::Sender<Infallible>;
+
+/// Queries of which this connection has been told, by the numbers that it knows them by.
+#[derive(Debug, Default)]
+pub(crate) struct Queries {
+    last: u64,
+    known: BTreeMap<u64, QueryId>,
+}
+
+impl Queries {
+    pub(crate) fn get(&self, number: u64) -> Option<QueryId> {
+        self.known.get(&number).copied()
+    }
+
+    fn add(&mut self, id: QueryId) -> u64 {
+        self.last += 1;
+        if self.known.len() == QUERIES_MAX {
+            // Long past its deadline.
+            self.known.pop_first();
+        }
+        self.known.insert(self.last, id);
+        self.last
+    }
+}
+
+/// Sends every event that one of `filters` wants.
+pub(crate) async fn send_events(
+    outgoing: Arc<Outgoing>,
+    seq: u64,
+    filters: Vec<Filter>,
+    mut events: Events,
+    queries: Arc<Mutex<Queries>>,
+    mut stop: oneshot::Receiver<Infallible>,
+) {
+    loop {
+        let told = tokio::select! {
+            biased;
+            _ = &mut stop => return,
+            told = events.next() => told,
+        };
+        let body = match told {
+            None => return,
+            Some(Told::Other(event)) => {
+                if let swim_tokio::swim_core::Event::Missed { count } = event {
+                    warn!(target: "agent.ipc", "Dropping event to stream {seq}: its client is {count} events behind");
+                }
+                continue;
+            }
+            Some(Told::Occurrence(occurrence)) => {
+                if !filters.iter().any(|filter| filter.matches(&occurrence)) {
+                    continue;
+                }
+                record(&occurrence, &queries)
+            }
+        };
+        if outgoing.send(seq, "", Some(body)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn record(occurrence: &Occurrence, queries: &Mutex<Queries>) -> Value {
+    let kind = Value::text(occurrence.kind());
+    match occurrence {
+        Occurrence::Members { members, .. } => {
+            Value::map([("Event", kind), ("Members", Value::List(members.iter().map(member_value).collect()))])
+        }
+        Occurrence::User { ltime, name, payload, coalesce } => Value::map([
+            ("Coalesce", Value::Bool(*coalesce)),
+            ("Event", kind),
+            ("LTime", ltime.0.into()),
+            ("Name", Value::text(name)),
+            ("Payload", optional_bytes(payload.as_deref())),
+        ]),
+        Occurrence::Query { id, ltime, name, payload, .. } => {
+            let number = queries.lock().unwrap_or_else(PoisonError::into_inner).add(*id);
+            Value::map([
+                ("Event", kind),
+                ("ID", number.into()),
+                ("LTime", ltime.0.into()),
+                ("Name", Value::text(name.as_bytes())),
+                ("Payload", Value::Bytes(payload.to_vec())),
+            ])
+        }
+    }
+}
+
+fn optional_bytes(bytes: Option<&[u8]>) -> Value {
+    bytes.map_or(Value::Nil, |bytes| Value::Bytes(bytes.to_vec()))
+}
+
+/// Sends log lines: some old ones, then each as it comes.
+pub(crate) async fn send_log(
+    outgoing: Arc<Outgoing>,
+    seq: u64,
+    mut watch: Watch,
+    mut stop: oneshot::Receiver<Infallible>,
+) {
+    loop {
+        let line = tokio::select! {
+            biased;
+            _ = &mut stop => return,
+            line = watch.next() => line,
+        };
+        let Some(line) = line else { return };
+        if outgoing.send(seq, "", Some(Value::map([("Log", Value::text(line.as_bytes()))]))).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Sends the answers to a query and, at its deadline, that there will be no more.
+pub(crate) async fn send_answers(outgoing: Arc<Outgoing>, seq: u64, mut answers: Answers) {
+    let record = |kind: &str, from: &[u8], payload: Value| {
+        Value::map([("From", Value::text(from)), ("Payload", payload), ("Type", Value::text(kind))])
+    };
+    loop {
+        let (body, done) = match answers.next().await {
+            Some(QueryAnswer::Ack { from }) => (record("ack", from.as_bytes(), Value::Nil), false),
+            Some(QueryAnswer::Response { from, payload }) => {
+                (record("response", from.as_bytes(), Value::Bytes(payload.into_vec())), false)
+            }
+            // Kinds of answers that Serf's clients have never heard of are not for them.
+            Some(_) => continue,
+            None => (record("done", b"", Value::Nil), true),
+        };
+        if outgoing.send(seq, "", Some(body)).await.is_err() || done {
+            return;
+        }
+    }
+}
+
+/// Queries that one connection can answer at a time.
+const QUERIES_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_numbered_and_the_oldest_are_forgotten() {
+        let mut queries = Queries::default();
+        for n in 0..QUERIES_MAX as u64 + 1 {
+            assert_eq!(queries.add(QueryId(n + 100)), n + 1);
+        }
+        assert_eq!((queries.get(0), queries.get(1)), (None, None));
+        assert_eq!(queries.get(2), Some(QueryId(101)));
+        assert_eq!(queries.known.len(), QUERIES_MAX);
+    }
+}
