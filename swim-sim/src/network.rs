@@ -31,6 +31,8 @@ pub struct Link {
     pub latency: Latency,
     /// How likely it is that a packet is lost, each on its own.
     pub loss: f64,
+    /// How likely it is that a packet that is not lost arrives twice; each copy travels on its own.
+    pub duplication: f64,
 }
 
 /// All links. One law for everybody, with exceptions.
@@ -47,7 +49,7 @@ impl Network {
     /// Nothing is lost, and everything takes as long as `latency` says.
     pub fn new(latency: Latency) -> Self {
         Self {
-            default: Link { latency, loss: 0.0 },
+            default: Link { latency, loss: 0.0, duplication: 0.0 },
             exceptions: BTreeMap::new(),
             sides: BTreeMap::new(),
             cuts: BTreeSet::new(),
@@ -99,6 +101,12 @@ impl Network {
     pub(crate) fn loses(&self, rng: &mut Rng, from: SocketAddr, to: SocketAddr) -> bool {
         let loss = self.link(from, to).loss;
         loss > 0.0 && rng.chance(loss)
+    }
+
+    /// Whether the next packet arrives twice. Links without duplication draw nothing, either.
+    pub(crate) fn duplicates(&self, rng: &mut Rng, from: SocketAddr, to: SocketAddr) -> bool {
+        let duplication = self.link(from, to).duplication;
+        duplication > 0.0 && rng.chance(duplication)
     }
 
     fn link(&self, from: SocketAddr, to: SocketAddr) -> Link {

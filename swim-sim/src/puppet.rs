@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use swim_core::Instant;
-use swim_core::ids::StreamId;
+use swim_core::ids::{LamportTime, StreamId};
 use swim_core::node::input::{StreamFailure, StreamInput};
 use swim_core::versions::Versions;
 use swim_core::wire;
@@ -265,6 +265,29 @@ impl Puppet {
     /// It spreads the word that somebody is a member and means to stay one.
     pub fn join_intent(&self, node: &str, time: u64) -> Said {
         self.shared.borrow().speech.join_intent(node, time)
+    }
+
+    /// It spreads the word that something happened.
+    pub fn user_event(&self, name: &str, time: u64) -> Said {
+        self.shared.borrow().speech.user_event(name, time)
+    }
+
+    /// It asks everybody, and waits ten seconds for answers. For the flags see [`wire::serf::flag`].
+    pub fn query(&self, name: &str, time: u64, id: u32, flags: u32) -> Said {
+        let shared = self.shared.borrow();
+        shared.speech.query(&wire::serf::Query {
+            ltime: LamportTime(time),
+            id,
+            ip: Some(shared.address.ip()),
+            port: shared.address.port(),
+            source_node: shared.name.as_bytes(),
+            filters: Vec::new(),
+            flags,
+            relay_factor: 0,
+            timeout: 10_000_000_000,
+            name: name.as_bytes(),
+            payload: None,
+        })
     }
 
     /// See [`Speech::serf_state`].

@@ -319,6 +319,22 @@ impl Speech {
         Said::User(payload)
     }
 
+    /// A user event, at this event time.
+    pub fn user_event(&self, name: &str, time: u64) -> Said {
+        let mut payload = Vec::new();
+        let event =
+            wire::serf::UserEvent { ltime: LamportTime(time), name: name.as_bytes(), payload: None, coalesce: true };
+        self.envelope.config().codec.encode_serf_user_event(&event, &mut payload);
+        Said::User(payload)
+    }
+
+    /// A query.
+    pub fn query(&self, query: &wire::serf::Query<'_, Vec<Vec<u8>>>) -> Said {
+        let mut payload = Vec::new();
+        self.envelope.config().codec.encode_serf_query(query, &mut payload);
+        Said::User(payload)
+    }
+
     /// The user state of a push/pull without events: the member clock, the members' last intents, who has left.
     pub fn serf_state(&self, member_time: u64, statuses: &[(&str, u64)], left: &[&str]) -> Vec<u8> {
         let clocks = wire::serf::Clocks { member: LamportTime(member_time), ..Default::default() };

@@ -1,7 +1,7 @@
 //! Clusters for tests that read as stories: nodes have names, time passes when the test says so, and a failure prints
 //! the seed that repeats it.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Index;
@@ -9,12 +9,14 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use swim_core::ids::CommandId;
+use swim_core::ids::{CommandId, LamportTime};
 use swim_core::node::input::Reply;
 use swim_core::serf::direct::{Delivery, SendError};
 use swim_core::serf::event::MemberEvent;
 use swim_core::serf::member::Status;
+use swim_core::serf::query::Query;
 use swim_core::serf::tags::Tags;
+use swim_core::serf::user_event::UserEvent;
 use swim_core::stats::Stats;
 use swim_core::wire::message::State;
 use swim_core::{Config, Event, Instant, Node};
@@ -52,6 +54,19 @@ pub struct Death {
     pub observer: String,
     /// Of whom.
     pub member: String,
+}
+
+/// A user event that an application was told of. Bytes that are not ASCII are escaped.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Told {
+    /// When it was told.
+    pub at: Instant,
+    /// By the event clock.
+    pub time: LamportTime,
+    /// What happened.
+    pub name: String,
+    /// To whom it may concern; empty if nothing came with it.
+    pub payload: String,
 }
 
 /// A datagram as it was sent.
@@ -156,6 +171,42 @@ impl TestNet {
         self
     }
 
+    /// As [`TestNet::converged`], for a thousand and more, without the gossip that it takes them to meet: the first is
+    /// told of all, everybody asks it, and what they then have to say about it gets lost. For nodes that do not probe.
+    #[must_use]
+    pub fn acquainted(mut self) -> Self {
+        let names = self.names();
+        let herald = self.puppet("herald");
+        let (meeting, voice) = (Rc::new(Cell::new(true)), herald.address());
+        let over = Rc::clone(&meeting);
+        self.world.tap(move |_, from, _, _| if meeting.get() && from != voice { Verdict::Drop } else { Verdict::Pass });
+        for name in &names[1..] {
+            let local = self[name].local();
+            let said = Said::Alive {
+                incarnation: local.incarnation().0,
+                node: name.clone(),
+                address: local.address(),
+                meta: local.meta().to_vec(),
+                versions: Some(local.versions()),
+            };
+            self.tell(&herald, &names[0], said);
+        }
+        for name in &names[1..] {
+            self.join(name, &names[0]);
+            self.run_for(Duration::from_millis(5));
+        }
+        // All members are in every queue; gossip empties it 20 packets of 20 updates a second.
+        for _ in 0..600 {
+            if self.nothing_to_say() {
+                break;
+            }
+            self.run_for(Duration::from_secs(1));
+        }
+        assert!(self.nothing_to_say() && self.all_agree(), "they know each other\n{self:?}");
+        over.set(false);
+        self
+    }
+
     /// Starts a node at a fresh address.
     pub fn start(&mut self, name: &str) -> HostId {
         let address = self.fresh_address();
@@ -240,7 +291,31 @@ impl TestNet {
         self.seeds.insert(name.to_owned(), seeds.into());
     }
 
-    /// `name` makes a failed member leave.
+    /// As [`TestNet::join`], and wants to be told the user events from before.
+    pub fn join_and_replay(&mut self, name: &str, via: &str) -> CommandId {
+        let seed = self.address(via);
+        self.world.join(self.host(name), &[seed], true)
+    }
+
+    /// `name` tells everybody something; the event's time.
+    pub fn user_event(&mut self, name: &str, event: &str, payload: &str) -> LamportTime {
+        let payload = (!payload.is_empty()).then_some(payload.as_bytes());
+        let event = UserEvent { name: event.as_bytes(), payload, coalesce: true };
+        self.world.user_event(self.host(name), event).expect("the event fits")
+    }
+
+    /// `name` asks.
+    pub fn query(&mut self, name: &str, query: Query<'_>) -> CommandId {
+        self.world.query(self.host(name), query).expect("the query fits")
+    }
+
+    /// From now on the application of `name` answers every query with `name`.
+    pub fn answer_queries(&mut self, name: &str) {
+        let answer = name.as_bytes().to_vec();
+        self.world.answer_queries(self.host(name), move |_| Some(answer.clone()));
+    }
+
+    /// `name` makes a member leave.
     pub fn force_leave(&mut self, name: &str, member: &str, prune: bool) -> CommandId {
         self.world.force_leave(self.host(name), member.as_bytes(), prune)
     }
@@ -312,6 +387,11 @@ impl TestNet {
     /// How likely each packet is lost, everywhere.
     pub fn set_loss(&mut self, loss: f64) {
         self.world.network_mut().default_link_mut().loss = loss;
+    }
+
+    /// How likely each packet that is not lost arrives twice, everywhere.
+    pub fn set_duplication(&mut self, duplication: f64) {
+        self.world.network_mut().default_link_mut().duplication = duplication;
     }
 
     /// How long packets travel, everywhere.
@@ -422,7 +502,7 @@ impl TestNet {
             .filter(|(_, host)| self.world.node(**host).is_some())
             .map(|(name, _)| name.clone())
             .collect();
-        names.sort_by_key(|name| (name.len(), name.clone()));
+        names.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
         names
     }
 
@@ -479,6 +559,24 @@ impl TestNet {
             }
         }
         told
+    }
+
+    /// The user events that a node's application was told of.
+    pub fn user_events(&self, name: &str) -> Vec<Told> {
+        let mut told = Vec::new();
+        for (at, event) in self.events(name) {
+            if let Event::User { ltime, name, payload, .. } = event {
+                let (name, payload) = (name.escape_ascii(), payload.as_deref().unwrap_or_default().escape_ascii());
+                told.push(Told { at: *at, time: *ltime, name: name.to_string(), payload: payload.to_string() });
+            }
+        }
+        told
+    }
+
+    /// How many queries of this name a node's application was told of.
+    pub fn queries(&self, name: &str, query: &str) -> usize {
+        let queries = self.events(name).iter();
+        queries.filter(|(_, event)| matches!(event, Event::Query { name, .. } if *name == *query)).count()
     }
 
     /// The last of [`TestNet::member_events`] of this kind.

@@ -3,6 +3,7 @@
 use core::cell::RefCell;
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use swim_core::Instant;
@@ -121,6 +122,28 @@ fn packets_are_lost_as_told() {
     world.inject(address(3), address(2), b"y");
     world.run_for(secs(1));
     assert_eq!(log.borrow().len(), arrived + 1);
+}
+
+/// Some packets arrive twice, as many as asked for, each copy in its own time; a lost one does not arrive at all.
+#[test]
+fn packets_are_doubled_as_told() {
+    let mut world = world();
+    let (_, log) = listener(&mut world, 2);
+    let link = world.network_mut().default_link_mut();
+    (link.latency, link.loss, link.duplication) = (Latency::Uniform(ms(1), ms(20)), 0.5, 0.4);
+    for number in 0..10_000_u32 {
+        world.inject(address(1), address(2), &number.to_be_bytes());
+    }
+    world.run_for(secs(1));
+    let mut copies = BTreeMap::<Vec<u8>, Vec<Instant>>::new();
+    for (at, bytes) in log.borrow().iter() {
+        copies.entry(bytes.clone()).or_default().push(*at);
+    }
+    assert!((4800..5200).contains(&copies.len()), "{}", copies.len());
+    let twice: Vec<_> = copies.values().filter(|times| times.len() == 2).collect();
+    assert!((1850..2150).contains(&twice.len()), "{}", twice.len());
+    assert!(twice.iter().filter(|times| times[0] != times[1]).count() > 1800, "they travel apart");
+    assert!(copies.values().all(|times| times.len() <= 2));
 }
 
 /// A tap sees everything that is sent, when it is sent, and may swallow it.

@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use crate::cx::Cx;
 use crate::ids::{LamportTime, MemberId, Name};
 use crate::log::{Escaped, log};
-use crate::serf::Serf;
 use crate::serf::event::MemberEvent;
 use crate::serf::leave::Leaving;
 use crate::serf::member::Status;
+use crate::serf::{INTENT_LEN_MAX, Serf};
 use crate::swim::Swim;
 use crate::time::Instant;
 use crate::wire::serf::{Join, Leave};
@@ -56,7 +56,8 @@ impl RecentIntents {
             }
             return newer;
         }
-        if self.by_name.len() >= max {
+        // A full state exchange may list names of any length.
+        if self.by_name.len() >= max || name.len() > INTENT_LEN_MAX {
             cx.stats.intents_over_limit += 1;
             return false;
         }

@@ -147,6 +147,10 @@ impl Serf {
                 }
                 false
             }
+            Ok(SerfMessage::Query(_)) if bytes.len() > QUERY_LEN_MAX.max(self.config.query_size_limit) => {
+                cx.stats.queries_over_limit += 1;
+                false
+            }
             Ok(SerfMessage::Query(query)) => {
                 if self.handle_query(cx, swim, &query) {
                     self.queue_query(cx, swim, bytes);
@@ -330,14 +334,13 @@ impl Serf {
         encode: impl FnOnce(&mut Vec<u8>),
     ) {
         self.intents.insert(None, notify, encode);
-        let max = self.config.queue_depth_max;
-        if self.intents.len() > max {
-            // Some more than the one: pruning goes through the queue.
-            cx.stats.broadcasts_over_limit += self.intents.prune(max - max / 8) as u64;
-        }
+        cx.stats.broadcasts_over_limit += self.intents.bound(self.config.queue_depth_max) as u64;
         swim.arm_gossip(cx);
     }
 }
 
 /// Longest intent that is understood, in bytes: a name of any sensible length, and room for fields to come.
 const INTENT_LEN_MAX: usize = 1024;
+/// Longest query that is listened to, in bytes, unless longer ones are asked here: thousands may wait for the
+/// application, and over a stream one might have megabytes. No gossip carries more than a packet.
+const QUERY_LEN_MAX: usize = 9 * 1024;

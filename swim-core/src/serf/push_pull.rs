@@ -7,6 +7,7 @@ use crate::cx::Cx;
 use crate::ids::LamportTime;
 use crate::roster::Roster;
 use crate::serf::Serf;
+use crate::serf::leave::Leaving;
 use crate::swim::Swim;
 use crate::wire::serf::{Clocks, Join, Leave, SerfMessage};
 
@@ -24,7 +25,8 @@ impl Serf {
         self.codec.encode_serf_push_pull(&Clocks { member, event, query }, statuses, left, events, out);
     }
 
-    /// Takes in the state of another node. Nothing of it is passed on: whoever is new gets it the same way.
+    /// Takes in the state of another node. Nothing of it is passed on: whoever is new gets it the same way. Only what it
+    /// says about ourselves may have to be contradicted.
     ///
     /// With `ignore_old` its user events from before now are not wanted, from nobody.
     pub(crate) fn merge(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, bytes: &[u8], ignore_old: bool) {
@@ -54,10 +56,18 @@ impl Serf {
             let ltime = LamportTime(time.0.saturating_add(1));
             self.handle_leave_intent(cx, swim, &Leave { ltime, node, prune: false });
         }
+        let own = cx.roster.slot(self.local).name.clone();
+        let mut contested = false;
         for (node, ltime) in state.statuses.clone() {
             if left.binary_search_by_key(&node, |(name, _)| *name).is_err() {
-                self.handle_join_intent(cx, &Join { ltime, node });
+                let news = self.handle_join_intent(cx, &Join { ltime, node });
+                contested |= news && node == own.as_bytes();
             }
+        }
+        if contested && self.leaving == Leaving::No {
+            // Somebody has heard an intent about us that we have not: one that made us leave, for all we know. Gossip
+            // passed us by, and nobody would tell us again: we would be leaving for ever, there (as in Serf).
+            self.broadcast_join(cx, swim);
         }
         self.merge_user_events(cx, &state, ignore_old);
     }

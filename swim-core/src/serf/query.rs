@@ -606,11 +606,9 @@ impl Serf {
         if !self.fits(cx, message) {
             return;
         }
-        let (queue, max) = (&mut self.queries.broadcasts, self.config.queue_depth_max);
+        let queue = &mut self.queries.broadcasts;
         queue.insert(None, None, |buf| buf.extend_from_slice(message));
-        if queue.len() > max {
-            cx.stats.broadcasts_over_limit += queue.prune(max - max / 8) as u64;
-        }
+        cx.stats.broadcasts_over_limit += queue.bound(self.config.queue_depth_max) as u64;
         swim.arm_gossip(cx);
     }
 }

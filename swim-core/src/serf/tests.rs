@@ -319,6 +319,58 @@ fn overlong_intents_are_dropped() {
     assert_eq!(scene.parts.stats.messages_malformed, 1, "nothing is no message");
 }
 
+/// Nor are they remembered when a full state exchange lists them: thousands of such names would fill the memory.
+#[test]
+fn overlong_strangers_are_not_remembered() {
+    for (len, refused) in [(1024, 0), (1025, 2)] {
+        let (joins, leaves) = (alloc::vec![b'j'; len], alloc::vec![b'l'; len]);
+        let mut state = Vec::new();
+        Codec::Native.encode_serf_push_pull(
+            &Clocks::default(),
+            [(&*joins, LamportTime(7))].into_iter(),
+            [&*leaves].into_iter(),
+            core::iter::empty::<Option<(LamportTime, core::iter::Empty<_>)>>(),
+            &mut state,
+        );
+        let mut scene = Scene::new();
+        scene.serf.merge(&mut scene.parts.cx(), &mut scene.swim, &state, false);
+        assert_eq!(scene.parts.stats.intents_over_limit, refused, "{len} bytes");
+        assert_eq!(scene.serf.recent_intents.about(&joins).is_some(), refused == 0, "{len} bytes");
+    }
+}
+
+/// Who lists a later intent about us than we know may hold us to be leaving; we say that we are not, once, and not when
+/// we are.
+#[test]
+fn a_leave_that_passed_us_by_is_refuted() {
+    let state = |time| {
+        let mut state = Vec::new();
+        Codec::Native.encode_serf_push_pull(
+            &Clocks { member: LamportTime(60), ..Clocks::default() },
+            [(&b"me"[..], LamportTime(time)), (&b"b"[..], LamportTime(50))].into_iter(),
+            core::iter::empty::<&[u8]>(),
+            core::iter::empty::<Option<(LamportTime, core::iter::Empty<_>)>>(),
+            &mut state,
+        );
+        state
+    };
+    let mut scene = Scene::with(Alive);
+    // Twice the same; what is later than our answer is contradicted, too; what no clock can have reached is not.
+    for (time, intents) in [(0, 0), (41, 1), (41, 1), (60, 1), (61, 2), (u64::MAX, 2)] {
+        scene.serf.merge(&mut scene.parts.cx(), &mut scene.swim, &state(time), false);
+        assert_eq!(scene.serf.queue_len(), intents, "listed at {time}");
+    }
+    let mut expected = Vec::new();
+    Codec::Native.encode_serf_join(&Join { ltime: LamportTime(60), node: b"me" }, &mut expected);
+    assert!(scene.said().contains(&expected));
+
+    let mut scene = Scene::with(Alive);
+    scene.serf.leave(&mut scene.parts.cx(), &mut scene.swim);
+    let before = scene.serf.queue_len();
+    scene.serf.merge(&mut scene.parts.cx(), &mut scene.swim, &state(41), false);
+    assert_eq!(scene.serf.queue_len(), before);
+}
+
 /// Past its bound, the queue of intents drops the oldest, and never what somebody waits for.
 #[test]
 fn the_queue_of_intents_is_bounded() {

@@ -336,7 +336,7 @@ impl Serf {
         }
         let queue = &mut self.user_events.broadcasts;
         queue.insert(None, None, |buf| buf.extend_from_slice(encoded));
-        cx.stats.broadcasts_over_limit += queue.prune(self.config.queue_depth_max) as u64;
+        cx.stats.broadcasts_over_limit += queue.bound(self.config.queue_depth_max) as u64;
         swim.arm_gossip(cx);
     }
 

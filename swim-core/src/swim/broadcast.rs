@@ -136,6 +136,12 @@ impl BroadcastQueue {
         before - self.len
     }
 
+    /// Keeps the queue within `max`: past it, drops as [`prune`](Self::prune), and more than the one too many, because
+    /// pruning goes through the queue and a flood must not pay that for every message. How many were dropped.
+    pub(crate) fn bound(&mut self, max: usize) -> usize {
+        if self.len > max { self.prune(max - max / 8) } else { 0 }
+    }
+
     /// Drops what is pending about a member that is being forgotten.
     pub(crate) fn forget(&mut self, member: MemberId) {
         if let Some(index) = self.pending(member) {
@@ -379,6 +385,19 @@ mod tests {
         let mut left: Vec<u8> = fetch(&mut queue, 100, 100).iter().map(|body| body[0]).collect();
         left.sort_unstable();
         assert_eq!(left, [2, 3]);
+    }
+
+    #[test]
+    fn a_flood_is_pruned_now_and_then() {
+        let mut queue = BroadcastQueue::default();
+        let dropped: Vec<usize> = (0..22)
+            .map(|n| {
+                queue.insert(None, None, |buf| buf.push(n));
+                queue.bound(16)
+            })
+            .filter(|dropped| *dropped > 0)
+            .collect();
+        assert_eq!((dropped, queue.len()), (vec![3, 3], 16), "at the seventeenth, and at the third after it");
     }
 
     #[test]

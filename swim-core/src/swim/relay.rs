@@ -37,7 +37,7 @@ impl Swim {
         let target = SocketAddr::new(request.target.to_canonical(), port);
         let requester = request.source.address().unwrap_or(from);
         if [target, requester].iter().any(|address| !self.config.allows(address.ip())) {
-            // Nobody there can be a member, and we are not to send to others because somebody says so.
+            // Nobody there can be a member, and we are not to send to others because somebody says so. Go does not check.
             cx.stats.refused_addresses += 1;
             return;
         }

@@ -10,7 +10,7 @@ use swim_core::{Event, Instant};
 
 use super::seeds::Names;
 use super::streams::{News, Pipe, Side};
-use super::{Happening, HostId, SOCKET_BUFFER, World};
+use super::{Answerer, Happening, HostId, SOCKET_BUFFER, World};
 use crate::script::{Cue, Scene, Script};
 
 pub(super) struct Host {
@@ -27,6 +27,8 @@ pub(super) struct Host {
     pub(super) inbox_bytes: usize,
     /// The host's name of a stream, and which end of which pipe that is.
     pub(super) streams: BTreeMap<StreamId, (Pipe, Side)>,
+    pub(super) answerer: Option<Box<Answerer>>,
+    pub(super) listening: bool,
     pub(super) events: Vec<(Instant, Event)>,
     pub(super) replies: Vec<(Instant, CommandId, Reply)>,
     pub(super) names: Names,
@@ -60,6 +62,8 @@ impl Host {
             inbox: VecDeque::new(),
             inbox_bytes: 0,
             streams: BTreeMap::new(),
+            answerer: None,
+            listening: true,
             events: Vec::new(),
             replies: Vec::new(),
             names: Names::default(),
@@ -190,27 +194,42 @@ impl World {
             unreachable!("it was just looked at")
         };
         let mut outbound = core::mem::take(&mut self.outbound);
-        while !blocked && let Some(transmit) = node.poll_transmit(now, &mut outbound) {
-            self.send(address, transmit.destination, &outbound);
-            outbound.clear();
+        loop {
+            while !blocked && let Some(transmit) = node.poll_transmit(now, &mut outbound) {
+                self.send(address, transmit.destination, &outbound);
+                outbound.clear();
+            }
+            while let Some(action) = node.poll_stream() {
+                self.act(id, action);
+            }
+            let host = self.host_mut(id);
+            while let Some((command, reply)) = node.poll_reply() {
+                host.replies.push((now, command, reply));
+            }
+            let mut answered = false;
+            while host.listening
+                && let Some(event) = node.poll_event()
+            {
+                if let Event::Query { id: query, .. } = event
+                    && let Some(answer) = host.answerer.as_mut().and_then(|answer| answer(&event))
+                {
+                    // One that is too late or too long is not sent; the asker will miss it.
+                    let _not_sent = node.respond(now, query, &answer);
+                    answered = true;
+                }
+                host.events.push((now, event));
+            }
+            if !answered {
+                break;
+            }
         }
         self.outbound = outbound;
-        while let Some(action) = node.poll_stream() {
-            self.act(id, action);
-        }
-        let host = self.host_mut(id);
-        while let Some((command, reply)) = node.poll_reply() {
-            host.replies.push((now, command, reply));
-        }
-        while let Some(event) = node.poll_event() {
-            host.events.push((now, event));
-        }
         if checking {
             node.node().check();
         }
         let asks = node.poll_resolve();
         let due = node.poll_timeout();
-        host.role = Role::Node(node);
+        self.host_mut(id).role = Role::Node(node);
         self.look_up(id, asks);
         if let Some(due) = due {
             self.wake_at(id, due);

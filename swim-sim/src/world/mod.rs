@@ -13,13 +13,15 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use swim_core::ids::{CommandId, StreamId};
+use swim_core::ids::{CommandId, LamportTime, StreamId};
 use swim_core::node::config::ConfigError;
 use swim_core::node::input::Reply;
 use swim_core::node::trace::Traced;
 use swim_core::serf::direct::{Delivery, SendError};
+use swim_core::serf::query::{Query, QueryError};
 use swim_core::serf::snapshot::Record;
 use swim_core::serf::tags::{Tags, TagsTooLarge};
+use swim_core::serf::user_event::{EventTooLarge, UserEvent};
 use swim_core::{Config, Event, Instant, Node};
 
 use crate::digest::Digest;
@@ -58,6 +60,9 @@ pub struct HostId(u32);
 
 /// Sees every datagram at the moment it is sent; may swallow it.
 pub type Tap = dyn FnMut(Instant, SocketAddr, SocketAddr, &[u8]) -> Verdict;
+
+/// What an application makes of a query: its answer, or `None`.
+pub type Answerer = dyn FnMut(&Event) -> Option<Vec<u8>>;
 
 /// What a [`Tap`] decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +172,24 @@ impl World {
     pub fn block_sending(&mut self, id: HostId, blocked: bool) {
         self.host_mut(id).blocked = blocked;
         self.drain(id);
+    }
+
+    /// From now on the host's application answers each [`Event::Query`] at once, as `answer` says.
+    pub fn answer_queries(&mut self, id: HostId, answer: impl FnMut(&Event) -> Option<Vec<u8>> + 'static) {
+        self.host_mut(id).answerer = Some(Box::new(answer));
+    }
+
+    /// Whether a host's application takes its events, as it does at first. Those it does not take wait in the node.
+    pub fn set_listening(&mut self, id: HostId, listening: bool) {
+        self.host_mut(id).listening = listening;
+        self.drain(id);
+    }
+
+    /// Forgets what was kept for [`World::events`], of every host: large clusters have much to tell.
+    pub fn forget_events(&mut self) {
+        for host in &mut self.hosts {
+            host.events = Vec::new();
+        }
     }
 
     /// Runs everything that happens up to and including `until`.
@@ -289,6 +312,29 @@ impl World {
         self.command(id, |node, now| node.set_tags(now, tags))
     }
 
+    /// [`Node::user_event`]
+    ///
+    /// # Errors
+    ///
+    /// When it is too long.
+    pub fn user_event(&mut self, id: HostId, event: UserEvent<'_>) -> Result<LamportTime, EventTooLarge> {
+        self.command(id, |node, now| node.user_event(now, event))
+    }
+
+    /// [`Node::force_leave`]
+    pub fn force_leave(&mut self, id: HostId, name: &[u8], prune: bool) -> CommandId {
+        self.command(id, |node, now| node.force_leave(now, name, prune))
+    }
+
+    /// [`Node::query`]
+    ///
+    /// # Errors
+    ///
+    /// When it is not asked.
+    pub fn query(&mut self, id: HostId, query: Query<'_>) -> Result<CommandId, QueryError> {
+        self.command(id, |node, now| node.query(now, query))
+    }
+
     /// The time.
     pub fn now(&self) -> Instant {
         self.now
@@ -401,11 +447,14 @@ impl World {
             self.datagrams_lost += 1;
             return;
         }
-        let at = self.now + self.network.latency(&mut self.rng, from, to);
-        let mut datagram = self.spare.pop().unwrap_or_default();
-        datagram.clear();
-        datagram.extend_from_slice(bytes);
-        self.schedule(at, Happening::Datagram { from, to, datagram });
+        let copies = 1 + u32::from(self.network.duplicates(&mut self.rng, from, to));
+        for _ in 0..copies {
+            let at = self.now + self.network.latency(&mut self.rng, from, to);
+            let mut datagram = self.spare.pop().unwrap_or_default();
+            datagram.clear();
+            datagram.extend_from_slice(bytes);
+            self.schedule(at, Happening::Datagram { from, to, datagram });
+        }
     }
 
     fn schedule(&mut self, at: Instant, what: Happening) {

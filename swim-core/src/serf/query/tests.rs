@@ -277,6 +277,24 @@ fn queries_that_wait_are_bounded() {
     assert_eq!(scene.parts.stats.queries_over_limit, 1 + per_time + 1, "one more of the same time is not heard");
 }
 
+/// The longest that is listened to, one byte more, and where longer ones are asked.
+#[test]
+fn overlong_queries_are_not_heard() {
+    let empty = encoded(&serf::Query { payload: Some(Bytes::from(&[0; 1000][..])), ..asked(1, 1) }).len() - 1000;
+    for (limit, len, heard) in
+        [(1024, 9216, true), (1024, 9217, false), (10_000, 10_000, true), (10_000, 10_001, false)]
+    {
+        let mut scene = Scene::new();
+        scene.serf.config.query_size_limit = limit;
+        let payload = vec![0; len - empty];
+        let query = encoded(&serf::Query { payload: Some(Bytes::from(&*payload)), ..asked(1, 1) });
+        assert_eq!(query.len(), len);
+        scene.receive(&query);
+        assert_eq!(scene.event().is_some(), heard, "{len} of {limit}");
+        assert_eq!(scene.parts.stats.queries_over_limit, u64::from(!heard));
+    }
+}
+
 #[test]
 fn each_member_answers_once() {
     let mut scene = Scene::new();
