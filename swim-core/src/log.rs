@@ -40,6 +40,8 @@
 //! | `message_refused` | DEBUG | `member`, `error` | what somebody said to us alone is not told the application |
 //! | `healing` | INFO | `peer` | a seed, or a member of long ago, is tried |
 //! | `healed` | INFO | `peer` | that has brought members |
+//! | `queue_long` | WARN | `queue`, `depth` | many messages of Serf wait to be gossiped |
+//! | `queue_over_limit` | WARN | `queue`, `depth`, `limit` | too many: those sent most often are dropped |
 //! | `user_event` | DEBUG | `event`, `time` | Serf heard a user event, known or not |
 //! | `user_event_old` | WARN | `event`, `time`, `current` | it was too old to tell whether it is known |
 

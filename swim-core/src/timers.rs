@@ -40,6 +40,8 @@ pub(crate) enum Timer {
     Reconnect,
     /// Serf looks for seeds and remembered members to try.
     Heal,
+    /// Serf looks whether its queues are still long.
+    QueueCheck,
     /// What happened to members has been held back long enough.
     FlushMembers,
     /// User events have been held back long enough.

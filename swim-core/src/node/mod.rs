@@ -349,6 +349,7 @@ impl Node {
                 Timer::Reap => serf.on_reap(cx, swim),
                 Timer::Reconnect => serf.on_reconnect(cx, swim),
                 Timer::Heal => serf.on_heal(cx, swim),
+                Timer::QueueCheck => serf.on_queue_check(cx),
                 Timer::FlushMembers => serf.flush_members(cx),
                 Timer::FlushUserEvents => serf.flush_user_events(cx),
                 Timer::Snapshot => serf.follow_clock(cx),

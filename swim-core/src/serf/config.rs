@@ -71,6 +71,12 @@ pub struct Config {
     pub user_quiescent_period: Duration,
     /// Messages that each of Serf's broadcast queues holds; past it, those sent most often go first.
     pub queue_depth_max: usize,
+    /// If not zero, each holds twice as many as there are members instead, and at least so many.
+    pub queue_depth_min: usize,
+    /// A queue of so many is mentioned in the log,
+    pub queue_depth_warning: usize,
+    /// so often, as long as it lasts. Zero: never.
+    pub queue_check_interval: Duration,
     /// Whether network coordinates ride on acks, so that round trips between any two members can be estimated.
     pub coordinates: bool,
     /// So many times of the query clock back, queries are remembered, up to 64 of each, so that none is heard twice;
@@ -125,6 +131,9 @@ impl Default for Config {
             user_coalesce_period: Duration::ZERO,
             user_quiescent_period: Duration::ZERO,
             queue_depth_max: 4096,
+            queue_depth_min: 0,
+            queue_depth_warning: 128,
+            queue_check_interval: Duration::from_secs(30),
             coordinates: true,
             query_buffer: 512,
             query_timeout_mult: 16,

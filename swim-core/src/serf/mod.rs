@@ -5,7 +5,7 @@
 //! full state exchanges, `reap.rs` the forgetting, `reconnect.rs` what is tried before and `heal.rs` what is tried for
 //! ever, `snapshot.rs` what outlives a restart. `user_event.rs` is what applications say to everybody, `direct.rs` what
 //! they say to one member, `tags.rs` what they say of themselves; `event.rs` is what they are told, and `coalesce.rs` holds
-//! it back if they want that. `query.rs` asks and answers, `filter.rs` says whom a query is for, `internal_query.rs` is
+//! it back if they want that. `query.rs` asks and answers, `queues.rs` bounds what waits to be gossiped, `filter.rs` says whom a query is for, `internal_query.rs` is
 //! what nodes ask each other. `coordinate.rs` estimates round trips between any two members.
 
 mod coalesce;
@@ -22,6 +22,7 @@ mod leave;
 pub mod member;
 mod push_pull;
 pub mod query;
+mod queues;
 mod reap;
 mod reconnect;
 pub mod snapshot;
@@ -47,6 +48,7 @@ use crate::serf::lamport::LamportClock;
 use crate::serf::leave::Leaving;
 use crate::serf::member::Records;
 use crate::serf::query::Queries;
+use crate::serf::queues::Queue;
 use crate::serf::snapshot::{Record, Restored, SnapshotLog, Step};
 use crate::serf::tags::Tags;
 use crate::serf::user_event::UserEvents;
@@ -334,7 +336,7 @@ impl Serf {
         encode: impl FnOnce(&mut Vec<u8>),
     ) {
         self.intents.insert(None, notify, encode);
-        cx.stats.broadcasts_over_limit += self.intents.bound(self.config.queue_depth_max) as u64;
+        self.bound(cx, Queue::Intents);
         swim.arm_gossip(cx);
     }
 }

@@ -19,6 +19,7 @@ use crate::serf::Serf;
 use crate::serf::event::Event;
 use crate::serf::internal_query::{INTERNAL_PREFIX, KeyCommand, KeyTask};
 use crate::serf::member::Status;
+use crate::serf::queues::Queue;
 use crate::swim::Swim;
 use crate::swim::broadcast::{BroadcastQueue, retransmit_limit};
 use crate::time::Instant;
@@ -606,9 +607,8 @@ impl Serf {
         if !self.fits(cx, message) {
             return;
         }
-        let queue = &mut self.queries.broadcasts;
-        queue.insert(None, None, |buf| buf.extend_from_slice(message));
-        cx.stats.broadcasts_over_limit += queue.bound(self.config.queue_depth_max) as u64;
+        self.queries.broadcasts.insert(None, None, |buf| buf.extend_from_slice(message));
+        self.bound(cx, Queue::Queries);
         swim.arm_gossip(cx);
     }
 }

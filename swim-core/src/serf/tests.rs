@@ -74,6 +74,7 @@ impl Scene {
                 Timer::Prune(id) => self.serf.on_prune(cx, &self.swim, id),
                 Timer::Reconnect => self.serf.on_reconnect(cx, &mut self.swim),
                 Timer::Heal => self.serf.on_heal(cx, &self.swim),
+                Timer::QueueCheck => self.serf.on_queue_check(cx),
                 Timer::FlushMembers => self.serf.flush_members(cx),
                 Timer::FlushUserEvents => self.serf.flush_user_events(cx),
                 Timer::ProbeDirect

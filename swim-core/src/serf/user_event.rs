@@ -15,6 +15,7 @@ use crate::log::{Escaped, log};
 use crate::serf::Serf;
 use crate::serf::config::Config;
 use crate::serf::event::Event;
+use crate::serf::queues::Queue;
 use crate::swim::Swim;
 use crate::swim::broadcast::BroadcastQueue;
 use crate::wire::message::Bytes;
@@ -334,9 +335,8 @@ impl Serf {
         if !self.fits(cx, encoded) {
             return; // Full state exchanges will carry it.
         }
-        let queue = &mut self.user_events.broadcasts;
-        queue.insert(None, None, |buf| buf.extend_from_slice(encoded));
-        cx.stats.broadcasts_over_limit += queue.bound(self.config.queue_depth_max) as u64;
+        self.user_events.broadcasts.insert(None, None, |buf| buf.extend_from_slice(encoded));
+        self.bound(cx, Queue::UserEvents);
         swim.arm_gossip(cx);
     }
 

@@ -339,7 +339,7 @@ fn pings_are_relayed_within_the_allowed_networks_only() {
     let config = Config { allowed_networks: Some(alloc::vec!["127.0.0.0/24".parse().unwrap()]), ..Config::lan() };
     let mut parts = Parts::new();
     let mut swim = parts.swim(config);
-    let elsewhere = core::net::SocketAddr::from(([10, 0, 0, 1], 7946));
+    let elsewhere = SocketAddr::from(([10, 0, 0, 1], 7946));
     let nobody = Source::default();
     let forged = Source { ip: Some(elsewhere.ip()), port: elsewhere.port(), ..nobody };
     for (from, target, source, relayed) in [

@@ -321,11 +321,6 @@ impl World {
         self.command(id, |node, now| node.user_event(now, event))
     }
 
-    /// [`Node::force_leave`]
-    pub fn force_leave(&mut self, id: HostId, name: &[u8], prune: bool) -> CommandId {
-        self.command(id, |node, now| node.force_leave(now, name, prune))
-    }
-
     /// [`Node::query`]
     ///
     /// # Errors
