@@ -1,6 +1,35 @@
 //! What a node counts. Reading it costs nothing; nothing in the protocol depends on it.
 
+/// A struct of counters that can be gone through.
+macro_rules! counters {
+    ($(#[$attribute:meta])* pub struct $name:ident { $($(#[$doc:meta])* pub $field:ident: u64,)* }) => {
+        $(#[$attribute])*
+        pub struct $name {
+            $($(#[$doc])* pub $field: u64,)*
+        }
+
+        impl $name {
+            /// Every counter with its name, in the order of their declaration. New ones may come with each version.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+            /// # let (now, a, b) = pair::two();
+            /// let grown: Vec<_> = a.stats().iter().filter(|(_, count)| *count > 0).collect();
+            /// assert!(grown.contains(&("member_joins", 2)), "itself and b: {grown:?}");
+            /// ```
+            pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'static str, u64)> + use<> {
+                [$((stringify!($field), self.$field)),*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
 /// Counters since the node was made. All only grow. See [`Node::stats`](crate::Node::stats).
+///
+/// [`iter`](Self::iter) goes through all of them, for whoever exports them by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -197,4 +226,5 @@ pub struct Stats {
     pub coordinates_rejected: u64,
     /// Learnt from round trips too short for the clock.
     pub coordinates_zero_rtt: u64,
+}
 }

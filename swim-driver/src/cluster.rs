@@ -161,6 +161,8 @@ impl<R: Runtime> Cluster<R> {
                 accept(shared, listener).await;
             }
         });
+        #[cfg(feature = "metrics")]
+        shared.spawn(crate::metrics::publish_until_stopped);
         Ok(Self { handle })
     }
 

@@ -36,6 +36,11 @@
 //! snapshot  the file that outlives a restart, and the thread that writes it
 //! ```
 //!
+//! # Features
+//!
+//! `metrics` publishes every counter of [`swim_core::stats::Stats`] and [`IoStats`] and the gauges of
+//! [`swim_core::node::Summary`] through the crate `metrics` every ten seconds, as `swim_…` with the label `node`.
+//!
 //! Failure detection never waits for the application: events go to bounded queues, one per [`Events`], and a reader
 //! that is too slow is told how many it missed.
 
@@ -47,6 +52,8 @@ mod events;
 mod heal;
 mod join;
 mod keys;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod options;
 mod query;
 mod runtime;
