@@ -2,10 +2,8 @@
 //! (`poll_resolve`), and so is what is done with the addresses.
 
 use core::net::SocketAddr;
-use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use futures_lite::future::or;
 use tracing::debug;
@@ -91,10 +89,8 @@ pub(crate) fn resolve<R: Runtime>(shared: &Arc<Shared<R>>) {
 }
 
 async fn resolve_now<R: Runtime>(shared: &Shared<R>, texts: &[String]) {
-    let deadline = Instant::now() + TIMEOUT;
-    let resolved = Seeds::resolve_within(&shared.runtime, texts, shared.bound.port(), deadline).await;
     let mut news = Vec::new();
-    for (seed, addresses) in resolved {
+    for (seed, addresses) in Seeds::look_up(shared, texts).await {
         match addresses {
             Ok(addresses) => news.push((seed, addresses)),
             Err(error) => debug!(%seed, %error, "no new addresses"),
@@ -122,11 +118,11 @@ impl<R> Drop for UnderWay<R> {
 
 /// Names that joins have reached and that are kept.
 const KEPT_MAX: usize = 16;
-/// A name that takes longer keeps the addresses that it had.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use futures_lite::future::block_on;
 
     use super::*;

@@ -5,12 +5,13 @@ use core::net::{IpAddr, SocketAddr};
 use core::pin::Pin;
 use core::task::Poll;
 use std::io;
-use std::time::Instant;
+use std::time::Instant as StdInstant;
 
 use futures_lite::future::or;
 use swim_core::node::input::{ExchangeError, Reply};
 
 use crate::runtime::Runtime;
+use crate::shared::Shared;
 
 /// What a join came to.
 ///
@@ -143,32 +144,22 @@ struct Target {
 
 impl Seeds {
     /// Resolves all of them side by side, so that one slow name costs no more than itself.
-    pub(crate) async fn resolve<R: Runtime, S: AsRef<str>>(runtime: &R, seeds: &[S], default_port: u16) -> Self {
+    pub(crate) async fn resolve<R: Runtime, S: AsRef<str>>(shared: &Shared<R>, seeds: &[S]) -> Self {
         let lookups = seeds.iter().map(|seed| {
             let text = seed.as_ref();
-            async move { Seed { text: text.into(), targets: targets(runtime, text, default_port).await } }
+            async move { Seed { text: text.into(), targets: targets(shared, text).await } }
         });
         Self(all(lookups).await)
     }
 
-    /// The same, but a name that is not resolved in time is given up. Of each seed the text, and every address or why
-    /// there is none.
-    pub(crate) async fn resolve_within<R: Runtime>(
-        runtime: &R,
+    /// The same without a join: of each seed the text, and every address or why there is none.
+    pub(crate) async fn look_up<R: Runtime>(
+        shared: &Shared<R>,
         seeds: &[String],
-        default_port: u16,
-        deadline: Instant,
     ) -> Vec<(String, Result<Vec<SocketAddr>, SeedError>)> {
-        let lookups = seeds.iter().map(|text| async move {
-            let late = async {
-                runtime.sleep_until(deadline).await;
-                Err(SeedError::Resolve("it takes too long".into()))
-            };
-            // Addresses need no time, so they are never late.
-            let targets = or(targets(runtime, text, default_port), late).await;
-            (text.clone(), targets.map(|targets| targets.into_iter().map(|target| target.address).collect()))
-        });
-        all(lookups).await
+        let Self(seeds) = Self::resolve(shared, seeds).await;
+        let addresses = |targets: Vec<Target>| targets.into_iter().map(|target| target.address).collect();
+        seeds.into_iter().map(|Seed { text, targets }| (text, targets.map(addresses))).collect()
     }
 
     /// Those of which an address was reached, with these addresses.
@@ -258,12 +249,20 @@ impl Seeds {
     }
 }
 
-async fn targets<R: Runtime>(runtime: &R, text: &str, default_port: u16) -> Result<Vec<Target>, SeedError> {
-    let (host, port) = parse(text, default_port).map_err(SeedError::Syntax)?;
+async fn targets<R: Runtime>(shared: &Shared<R>, text: &str) -> Result<Vec<Target>, SeedError> {
+    let (host, port) = parse(text, shared.bound.port()).map_err(SeedError::Syntax)?;
     let addresses = match host.parse::<IpAddr>() {
         Ok(ip) => vec![SocketAddr::new(ip, port)],
         Err(_) => {
-            runtime.resolve(host, port).await.map_err(|error: io::Error| SeedError::Resolve(error.to_string()))?
+            let resolving =
+                async { shared.runtime.resolve(host, port).await.map_err(|error: io::Error| error.to_string()) };
+            // A resolver may take minutes to notice that nobody answers it.
+            let patience = shared.finish_timeout;
+            let overdue = async {
+                shared.runtime.sleep_until(StdInstant::now() + patience).await;
+                Err(format!("no answer within {patience:?}"))
+            };
+            or(resolving, overdue).await.map_err(SeedError::Resolve)?
         }
     };
     let mut targets: Vec<Target> = Vec::with_capacity(addresses.len());

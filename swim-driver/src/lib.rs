@@ -47,6 +47,8 @@
 mod backoff;
 mod bind;
 mod cluster;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod drive;
 mod events;
 mod heal;

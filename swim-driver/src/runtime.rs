@@ -9,8 +9,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 /// A runtime: sockets, a timer, tasks and name resolution. Nothing in it knows of the protocol.
 ///
-/// `resolve` may be called from anywhere; the other methods are called from [`Cluster::start`](crate::Cluster::start)
-/// and from tasks that `spawn` started.
+/// `resolve` and `sleep_until` may be called, and their futures polled, from anywhere; the other methods are called from
+/// [`Cluster::start`](crate::Cluster::start) and from tasks that `spawn` started.
 ///
 /// Any runtime will do that has these; here is one made of another, which also counts its tasks:
 ///
@@ -68,6 +68,9 @@ use futures_io::{AsyncRead, AsyncWrite};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// An adapter shows that it keeps to all this by passing the tests of the module `conformance`, which is there with the
+/// feature of that name.
 pub trait Runtime: Sized + Send + Sync + 'static {
     /// A datagram socket.
     type Udp: Udp;

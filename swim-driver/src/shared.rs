@@ -41,7 +41,7 @@ pub(crate) struct Shared<R> {
     pub(crate) names: Names,
     pub(crate) bound: SocketAddr,
     pub(crate) advertised: SocketAddr,
-    /// How long a stream may take to say goodbye.
+    /// How long a stream may take to say goodbye, and a name to be resolved.
     pub(crate) finish_timeout: Duration,
     pub(crate) closing_max: usize,
 }

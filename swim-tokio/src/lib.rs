@@ -56,40 +56,16 @@ pub use swim_driver::{
     SetTagsError, StartError, UserEventError,
 };
 
-/// A running member of a cluster, on tokio.
-///
-/// See the examples of [`swim_driver::Cluster`].
+/// A running member of a cluster, on tokio; see [`swim_driver::Cluster`].
 pub type Cluster = swim_driver::Cluster<Tokio>;
 
-/// The answers to a query, as they come.
-///
-/// See the example of [`swim_driver::Answers`].
+/// The answers to a query, as they come; see [`swim_driver::Answers`].
 pub type Answers = swim_driver::Answers<Tokio>;
 
-/// The encryption keys of the whole cluster.
-///
-/// See the example of [`swim_driver::Keys`].
+/// The encryption keys of the whole cluster; see [`swim_driver::Keys`].
 pub type Keys<'a> = swim_driver::Keys<'a, Tokio>;
 
-/// The tokio runtime that a cluster was started on.
-///
-/// For code that is generic over the runtime:
-///
-/// ```
-/// use swim_driver::{Cluster, Options, Runtime};
-/// use swim_tokio::Tokio;
-///
-/// async fn alone<R: Runtime>(name: &str) -> Result<Cluster<R>, Box<dyn std::error::Error>> {
-///     Ok(Cluster::start(Options::local(name, "127.0.0.1:0".parse()?)).await?)
-/// }
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let cluster = alone::<Tokio>("a").await?;
-/// assert_eq!(cluster.members().len(), 1);
-/// # Ok(())
-/// # }
-/// ```
+/// The tokio runtime that a cluster was started on, for code that is generic over [`Runtime`].
 #[derive(Clone, Debug)]
 pub struct Tokio(Handle);
 
@@ -116,7 +92,12 @@ impl Runtime for Tokio {
     }
 
     async fn sleep_until(&self, deadline: Instant) {
-        tokio::time::sleep_until(deadline.into()).await;
+        let sleep = {
+            // The caller may be on no runtime, or on another one.
+            let _context = self.0.enter();
+            tokio::time::sleep_until(deadline.into())
+        };
+        sleep.await;
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -136,25 +117,6 @@ impl Runtime for Tokio {
 /// Two handles of one socket. Tokio's remembers readiness, and says that there is nothing before it has been told
 /// otherwise: after a suspended process wakes, that can be later than its timers. So the plain one is asked first, and
 /// tokio's only to make it take note that there is nothing left.
-///
-/// ```
-/// use swim_driver::{Runtime, Udp};
-/// use swim_tokio::Tokio;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
-/// socket.set_nonblocking(true)?;
-/// let address = socket.local_addr()?;
-/// let datagrams = Tokio::current()?.udp(socket)?;
-/// datagrams.try_send_to(b"hello", address)?;
-///
-/// datagrams.readable().await?;
-/// let mut buf = [0; 16];
-/// assert_eq!(datagrams.try_recv_from(&mut buf)?, (5, address));
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug)]
 pub struct Datagrams {
     socket: std::net::UdpSocket,
@@ -186,25 +148,6 @@ impl Udp for Datagrams {
 }
 
 /// A listening socket.
-///
-/// ```
-/// use swim_driver::{Listener, Runtime};
-/// use swim_tokio::Tokio;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-/// listener.set_nonblocking(true)?;
-/// let address = listener.local_addr()?;
-/// let tokio = Tokio::current()?;
-/// let mut connections = tokio.listener(listener)?;
-///
-/// let dialled = tokio.connect(address).await?;
-/// let (accepted, from) = connections.accept().await?;
-/// assert_eq!(from.ip(), address.ip());
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug)]
 pub struct Connections(TcpListener);
 
@@ -218,31 +161,6 @@ impl Listener for Connections {
 }
 
 /// A connection.
-///
-/// ```
-/// use core::future::poll_fn;
-/// use core::pin::Pin;
-/// use futures_io::{AsyncRead as _, AsyncWrite as _};
-/// use swim_driver::{Listener, Runtime};
-/// use swim_tokio::Tokio;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-/// # listener.set_nonblocking(true)?;
-/// # let address = listener.local_addr()?;
-/// # let tokio = Tokio::current()?;
-/// # let mut connections = tokio.listener(listener)?;
-/// let mut dialled = tokio.connect(address).await?;
-/// let (mut accepted, _) = connections.accept().await?;
-/// poll_fn(|cx| Pin::new(&mut dialled).poll_write(cx, b"hello")).await?;
-/// poll_fn(|cx| Pin::new(&mut dialled).poll_close(cx)).await?;
-///
-/// let mut buf = [0; 16];
-/// assert_eq!(poll_fn(|cx| Pin::new(&mut accepted).poll_read(cx, &mut buf)).await?, 5);
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug)]
 pub struct Stream(TcpStream);
 

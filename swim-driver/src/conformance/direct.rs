@@ -1,13 +1,17 @@
 //! Messages from one member to another.
 
-use swim_tokio::swim_core::Event;
-use swim_tokio::swim_core::node::input::CommandError;
-use swim_tokio::swim_core::serf::direct::{Delivery, SendError};
-use swim_tokio::swim_core::wire;
-use swim_tokio::swim_core::wire::keyring::Key;
-use swim_tokio::{Events, MessageError};
+use futures_lite::future::zip;
+use swim_core::Event;
+use swim_core::node::input::CommandError;
+use swim_core::serf::direct::{Delivery, SendError};
+use swim_core::wire;
+use swim_core::wire::keyring::Key;
 
-use crate::support::*;
+use crate::cluster::MessageError;
+
+use crate::conformance::Harness;
+use crate::conformance::support::*;
+use crate::events::Events;
 
 /// The next message that comes.
 async fn message(events: &mut Events) -> (String, Vec<u8>, Delivery) {
@@ -24,8 +28,7 @@ async fn message(events: &mut Events) -> (String, Vec<u8>, Delivery) {
 }
 
 /// Short and as long as is allowed, both ways at once, plain and sealed: they come, and what was confirmed lies there.
-#[tokio::test]
-async fn messages_come_as_they_were_sent() {
+pub(super) async fn messages_come_as_they_were_sent<H: Harness>() {
     let key = Key::new(&[7; 32]).expect("a key of 32 bytes");
     for keys in [vec![], vec![key]] {
         let with_keys = |name: &str| {
@@ -35,7 +38,7 @@ async fn messages_come_as_they_were_sent() {
             }
             options
         };
-        let (a, b) = (start_with(with_keys("a")).await, start_with(with_keys("b")).await);
+        let (a, b): (ClusterOn<H>, ClusterOn<H>) = (start_with(with_keys("a")).await, start_with(with_keys("b")).await);
         let mut known = a.events();
         join(&b, &a).await;
         until("both are known", &mut known, || a.members().len() == 2).await;
@@ -44,8 +47,7 @@ async fn messages_come_as_they_were_sent() {
         assert_eq!(message(&mut at_b).await, ("a".into(), b"hello".to_vec(), Delivery::Datagram));
 
         let long: Vec<u8> = (0..1_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
-        let (there, back) =
-            tokio::join!(a.send(b"b", &long, Delivery::Stream), b.send(b"a", b"short", Delivery::Stream));
+        let (there, back) = zip(a.send(b"b", &long, Delivery::Stream), b.send(b"a", b"short", Delivery::Stream)).await;
         assert_eq!((there, back), (Ok(()), Ok(())));
         assert_eq!(message(&mut at_a).await, ("b".into(), b"short".to_vec(), Delivery::Stream));
         assert!(message(&mut at_b).await == ("a".into(), long, Delivery::Stream), "a mebibyte, unchanged");
@@ -54,9 +56,8 @@ async fn messages_come_as_they_were_sent() {
 }
 
 /// Whoever gives up waiting has sent it all the same.
-#[tokio::test]
-async fn giving_up_does_not_call_it_back() {
-    let (a, b) = pair().await;
+pub(super) async fn giving_up_does_not_call_it_back<H: Harness>() {
+    let (a, b) = pair::<H>().await;
     let mut at_b = b.events();
     for by in [Delivery::Datagram, Delivery::Stream] {
         let mut sending = Box::pin(a.send(b"b", b"hello", by));
@@ -70,9 +71,8 @@ async fn giving_up_does_not_call_it_back() {
     }
 }
 
-#[tokio::test]
-async fn what_can_go_wrong() {
-    let (a, b) = pair().await;
+pub(super) async fn what_can_go_wrong<H: Harness>() {
+    let (a, b) = pair::<H>().await;
     let nobody = within("nobody", a.send(b"nobody", b"hello", Delivery::Stream)).await;
     assert_eq!(nobody, Err(MessageError::Send(SendError::NoMember)));
     let long = within("too long", a.send(b"b", &[7; 2000], Delivery::Datagram)).await;
@@ -90,7 +90,7 @@ async fn what_can_go_wrong() {
 
     let mut options = options("serf");
     options.config.wire = wire::Config::serf();
-    let serf = start_with(options).await;
+    let serf: ClusterOn<H> = start_with(options).await;
     let refused = within("Serf's wire", serf.send(b"serf", b"hello", Delivery::Stream)).await;
     assert_eq!(refused, Err(MessageError::Send(SendError::SerfWire)));
 }

@@ -2,24 +2,17 @@
 
 use core::time::Duration;
 
-use swim_tokio::swim_core::Event;
-use swim_tokio::swim_core::serf::member::Status;
-use swim_tokio::swim_core::serf::query::Query;
-use swim_tokio::{AnswerError, AskError, Cluster, QueryAnswer, UserEventError};
+use swim_core::Event;
+use swim_core::serf::member::Status;
+use swim_core::serf::query::Query;
 
-use crate::support::*;
+use crate::cluster::{AnswerError, AskError, UserEventError};
+use crate::conformance::Harness;
+use crate::conformance::support::*;
+use crate::query::QueryAnswer;
 
-async fn two() -> [Cluster; 2] {
-    let (a, b) = (start("a").await, start("b").await);
-    let mut events = a.events();
-    join(&b, &a).await;
-    until("both are known", &mut events, || a.members().len() == 2).await;
-    [a, b]
-}
-
-#[tokio::test]
-async fn user_events_are_heard_by_all() {
-    let [a, b] = two().await;
+pub(super) async fn user_events_are_heard_by_all<H: Harness>() {
+    let (a, b) = pair::<H>().await;
     let mut heard = [a.events(), b.events()];
     let time = a.user_event(b"deploy", Some(b"now"), false).expect("it is short");
     for events in &mut heard {
@@ -35,15 +28,14 @@ async fn user_events_are_heard_by_all() {
     }
     let error = a.user_event(&[b'x'; 600], None, false);
     assert!(matches!(error, Err(UserEventError::TooLarge(_))), "{error:?}");
-    a.shutdown().await;
+    within("shutdown", a.shutdown()).await;
     assert_eq!(a.user_event(b"late", None, false), Err(UserEventError::Stopped));
     assert_eq!(a.query(Query::default()).err(), Some(AskError::Stopped));
 }
 
 /// Acks and responses come one by one, and end with the query; an answer can be given once.
-#[tokio::test]
-async fn queries_are_answered() {
-    let [a, b] = two().await;
+pub(super) async fn queries_are_answered<H: Harness>() {
+    let (a, b) = pair::<H>().await;
     let mut asked = b.events();
     let query = Query { name: b"load", request_ack: true, timeout: Some(Duration::from_secs(2)), ..Query::default() };
     let mut answers = a.query(query).expect("it is short");
@@ -64,7 +56,6 @@ async fn queries_are_answered() {
             match answer {
                 QueryAnswer::Ack { from } => acks.push(from.to_string()),
                 QueryAnswer::Response { from, payload } => responses.push((from.to_string(), payload)),
-                other => panic!("{other:?}"),
             }
         }
     })
@@ -77,14 +68,13 @@ async fn queries_are_answered() {
     drop(a.query(query).expect("it is short"));
 }
 
-#[tokio::test]
-async fn the_failed_are_forced_to_leave() {
-    let [a, b] = two().await;
+pub(super) async fn the_failed_are_forced_to_leave<H: Harness>() {
+    let (a, b) = pair::<H>().await;
     let mut events = a.events();
-    b.shutdown().await;
-    until("it has failed", &mut events, || a.member(b"b").is_some_and(|b| b.status == Status::Failed)).await;
+    within("shutdown", b.shutdown()).await;
+    until("it has failed", &mut events, || status(&a, "b") == Some(Status::Failed)).await;
     within("force-leave", a.force_leave(b"b", false)).await.expect("it is done at once");
-    assert_eq!(a.member(b"b").map(|b| b.status), Some(Status::Left));
+    assert_eq!(status(&a, "b"), Some(Status::Left));
     within("prune", a.force_leave(b"b", true)).await.expect("it is done at once");
     assert_eq!(a.member(b"b"), None);
     within("nobody", a.force_leave(b"nobody", true)).await.expect("unknown names are no error");

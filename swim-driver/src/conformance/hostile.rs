@@ -2,91 +2,74 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::net::UdpSocket;
 
-use swim_tokio::swim_core::node::input::ExchangeError;
-use swim_tokio::swim_core::serf::member::Status;
-use swim_tokio::{Cluster, SeedError};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use futures_lite::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use swim_core::node::input::ExchangeError;
+use swim_core::serf::member::Status;
 
-use crate::support::*;
+use crate::conformance::Harness;
+use crate::conformance::plain::{Plain, PlainListener, PlainStream};
+use crate::conformance::support::*;
+use crate::join::SeedError;
+use crate::runtime::{Listener as _, Runtime as _};
 
-/// Repeatable noise (xorshift), a good part of which begins like something that is understood.
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn bytes(&mut self, len: usize) -> Vec<u8> {
-        let mut bytes: Vec<u8> = (0..len).map(|_| self.next() as u8).collect();
-        if let [first, second, ..] = &mut bytes[..] {
-            match self.next() % 4 {
-                0 => (*first, *second) = (0xf5, 0x01),
-                1 => *first = (self.next() % 14) as u8,
-                2 => *first = 0xf4,
-                _ => {}
-            }
+/// Noise, a good part of which begins like something that is understood.
+fn deceptive(noise: &mut Noise, len: usize) -> Vec<u8> {
+    let mut bytes = noise.bytes(len);
+    if let [first, second, ..] = &mut bytes[..] {
+        match noise.number() % 4 {
+            0 => (*first, *second) = (0xf5, 0x01),
+            1 => *first = (noise.number() % 14) as u8,
+            2 => *first = 0xf4,
+            _ => {}
         }
-        bytes
     }
+    bytes
 }
 
-/// Reads until the other side has closed, in whatever way.
-async fn until_closed(stream: &mut TcpStream) {
-    let mut buf = [0; 1024];
-    within("the stream is closed", async { while !matches!(stream.read(&mut buf).await, Ok(0) | Err(_)) {} }).await;
+async fn dial(address: SocketAddr) -> PlainStream {
+    within("dial", Plain.connect(address)).await.expect("somebody listens")
 }
 
-async fn dial(address: SocketAddr) -> TcpStream {
-    within("dial", TcpStream::connect(address)).await.expect("somebody listens")
-}
-
-#[tokio::test]
-async fn noise_in_datagrams() {
-    let (a, b) = pair().await;
+pub(super) async fn noise_in_datagrams<H: Harness>() {
+    let (a, b) = pair::<H>().await;
     let mut noise = Noise(0x5eed_0001);
-    let socket = UdpSocket::bind(loopback()).await.expect("a free port");
+    let socket = UdpSocket::bind(loopback()).expect("a free port");
     for round in 0..20 {
         let before = a.stats().datagrams_received;
         for len in [0, 1, 2, 3, 16, 40, 200, 1400, 9000, 65_507] {
-            socket.send_to(&noise.bytes(len), a.bound_address()).await.expect("loopback takes it");
+            socket.send_to(&deceptive(&mut noise, len), a.bound_address()).expect("loopback takes it");
         }
         // Some may be lost; but they arrive.
         eventually(&format!("round {round} is seen"), || a.stats().datagrams_received > before).await;
     }
-    still_together(&a, &b).await;
+    still_together::<H>(&a, &b).await;
 }
 
-#[tokio::test]
-async fn noise_in_streams() {
-    let (a, b) = pair().await;
+pub(super) async fn noise_in_streams<H: Harness>() {
+    let (a, b) = pair::<H>().await;
     let mut noise = Noise(0x5eed_0002);
     for len in [0, 1, 2, 5, 30, 1000, 100_000, 3_000_000] {
         let mut stream = dial(a.bound_address()).await;
         // It may close before it has read everything.
-        let _ = within("write", stream.write_all(&noise.bytes(len))).await;
-        let _ = stream.shutdown().await;
+        let _ = within("write", stream.write_all(&deceptive(&mut noise, len))).await;
+        let _ = stream.close().await;
         until_closed(&mut stream).await;
     }
     // Also those who come and go without a word.
     for _ in 0..50 {
         drop(dial(a.bound_address()).await);
     }
-    still_together(&a, &b).await;
+    still_together::<H>(&a, &b).await;
 }
 
 /// Peers that hold a stream open and do nothing cost a stream for a while, and nobody else's place.
-#[tokio::test]
-async fn stalled_dialers() {
+pub(super) async fn stalled_dialers<H: Harness>() {
     let mut few = options("a");
     few.config.streams_max = 4;
     few.config.swim.stream_timeout = Duration::from_secs(2);
-    let (a, b) = (start_with(few).await, start("b").await);
+    let (a, b): (ClusterOn<H>, ClusterOn<H>) = (start_with(few).await, start::<H>("b").await);
     let mut stalled = Vec::new();
     for n in 0..4 {
         let mut stream = dial(a.bound_address()).await;
@@ -107,35 +90,35 @@ async fn stalled_dialers() {
 }
 
 /// A seed that takes the connection and never answers, or closes it at once.
-#[tokio::test]
-async fn seeds_that_do_not_answer() {
-    let a = start("a").await;
-    let silent = TcpListener::bind(loopback()).await.expect("a free port");
-    let seed = silent.local_addr().expect("bound").to_string();
+pub(super) async fn seeds_that_do_not_answer<H: Harness>() {
+    let mut impatient = options("a");
+    impatient.config.swim.stream_timeout = Duration::from_secs(2);
+    let a: ClusterOn<H> = start_with(impatient).await;
+    let silent = PlainListener::bind(loopback());
+    let seed = silent.address().to_string();
     let error = within("join", a.join(&[seed])).await.expect_err("no answer");
     assert_eq!(error.failed[0].error, SeedError::Exchange(ExchangeError::TimedOut));
 
-    let closing = TcpListener::bind(loopback()).await.expect("a free port");
-    let seed = closing.local_addr().expect("bound").to_string();
-    tokio::spawn(async move {
+    let mut closing = PlainListener::bind(loopback());
+    let seed = closing.address().to_string();
+    Plain.spawn(async move {
         let (mut stream, _) = closing.accept().await.expect("a connection");
         // Read first: closing with unread bytes would be a reset, which is another error.
-        let _ = stream.read(&mut [0; 65_536]).await;
+        let _ = stream.read(&mut vec![0; 65_536]).await;
     });
     let error = within("join", a.join(&[seed])).await.expect_err("no answer");
     assert_eq!(error.failed[0].error, SeedError::Exchange(ExchangeError::Closed));
 }
 
 /// A seed that talks, but not our language.
-#[tokio::test]
-async fn a_seed_that_answers_noise() {
-    let a = start("a").await;
-    let listener = TcpListener::bind(loopback()).await.expect("a free port");
-    let seed = listener.local_addr().expect("bound").to_string();
-    tokio::spawn(async move {
+pub(super) async fn a_seed_that_answers_noise<H: Harness>() {
+    let a = start::<H>("a").await;
+    let mut listener = PlainListener::bind(loopback());
+    let seed = listener.address().to_string();
+    Plain.spawn(async move {
         let mut noise = Noise(0x5eed_0003);
         let (mut stream, _) = listener.accept().await.expect("a connection");
-        let _ = stream.write_all(&noise.bytes(50_000)).await;
+        let _ = stream.write_all(&deceptive(&mut noise, 50_000)).await;
         let _ = stream.read_to_end(&mut Vec::new()).await;
     });
     let error = within("join", a.join(&[seed])).await.expect_err("no sense in the answer");
@@ -144,13 +127,13 @@ async fn a_seed_that_answers_noise() {
 }
 
 /// Both are members of one another, and a third can still join.
-async fn still_together(a: &Cluster, b: &Cluster) {
+async fn still_together<H: Harness>(a: &ClusterOn<H>, b: &ClusterOn<H>) {
     within("ping", a.ping(b"b")).await.expect("b is there");
     within("ping", b.ping(b"a")).await.expect("a is there");
     assert_eq!(status(a, "b"), Some(Status::Alive));
     assert_eq!(status(b, "a"), Some(Status::Alive));
-    let c = start("c").await;
-    join(&c, a).await;
     let mut events = b.events();
+    let c = start::<H>("c").await;
+    join(&c, a).await;
     until("b knows c", &mut events, || status(b, "c") == Some(Status::Alive)).await;
 }

@@ -5,14 +5,19 @@ use core::pin::pin;
 use core::task::Poll;
 use std::collections::BTreeMap;
 
-use swim_tokio::swim_core::Event;
-use swim_tokio::swim_core::serf::event::MemberEvent;
-use swim_tokio::swim_core::serf::member::Status;
-use swim_tokio::swim_core::wire;
-use swim_tokio::swim_core::wire::keyring::{Key, KeyId};
-use swim_tokio::{Cluster, Events, KeyReport, KeyText, KeysError, Options};
+use swim_core::Event;
+use swim_core::serf::event::MemberEvent;
+use swim_core::serf::member::Status;
+use swim_core::wire;
+use swim_core::wire::keyring::{Key, KeyId};
 
-use crate::support::*;
+use crate::cluster::Cluster;
+
+use crate::conformance::Harness;
+use crate::conformance::support::*;
+use crate::events::Events;
+use crate::keys::{KeyReport, KeyText, KeysError};
+use crate::options::Options;
 
 const OLD: [u8; 32] = [1; 32];
 const NEW: [u8; 32] = [2; 32];
@@ -32,10 +37,11 @@ fn sealed(name: &str) -> Options {
 }
 
 /// Three members that all know each other. The third is less patient: it will ask somebody who cannot answer.
-async fn three() -> [Cluster; 3] {
+async fn three<H: Harness>() -> [ClusterOn<H>; 3] {
     let mut hasty = sealed("c");
     hasty.config.serf.query_timeout_mult = 150;
-    let clusters = [start_with(sealed("a")).await, start_with(sealed("b")).await, start_with(hasty).await];
+    let clusters: [ClusterOn<H>; 3] =
+        [start_with(sealed("a")).await, start_with(sealed("b")).await, start_with(hasty).await];
     let mut events: Vec<Events> = clusters.iter().map(Cluster::events).collect();
     for cluster in &clusters[1..] {
         join(cluster, &clusters[0]).await;
@@ -54,9 +60,8 @@ async fn complete(what: &str, change: impl Future<Output = Result<KeyReport, Key
 }
 
 /// A key is replaced while the members go on probing each other: nobody is lost over it.
-#[tokio::test]
-async fn a_rotation_loses_nobody() {
-    let clusters = three().await;
+pub(super) async fn a_rotation_loses_nobody<H: Harness>() {
+    let clusters = three::<H>().await;
     let [a, b, c] = &clusters;
     let mut events: Vec<Events> = clusters.iter().map(Cluster::events).collect();
     complete("install", a.keys().install(&NEW)).await;
@@ -94,9 +99,8 @@ async fn a_rotation_loses_nobody() {
 }
 
 /// Who has just stopped counts as alive still, and does not answer.
-#[tokio::test]
-async fn who_cannot_answer_is_missing_in_the_report() {
-    let [a, b, c] = three().await;
+pub(super) async fn who_cannot_answer_is_missing_in_the_report<H: Harness>() {
+    let [a, b, c] = three::<H>().await;
     b.shutdown().await;
     let report = within("install", c.keys().install(&NEW)).await.expect("they are asked");
     assert_eq!((report.nodes, report.responses, report.errors), (3, 2, 0), "{report:?}");
@@ -106,9 +110,8 @@ async fn who_cannot_answer_is_missing_in_the_report() {
 }
 
 /// Who gives up waiting calls nothing off; and one change waits for another.
-#[tokio::test]
-async fn changes_go_on_without_a_reader() {
-    let clusters = three().await;
+pub(super) async fn changes_go_on_without_a_reader<H: Harness>() {
+    let clusters = three::<H>().await;
     let keys = clusters[0].keys();
     {
         let mut install = pin!(keys.install(&NEW));
@@ -123,9 +126,8 @@ async fn changes_go_on_without_a_reader() {
 }
 
 /// What a member refuses is in the report, under its name.
-#[tokio::test]
-async fn refusals_are_reported() {
-    let [a, b, c] = three().await;
+pub(super) async fn refusals_are_reported<H: Harness>() {
+    let [a, b, c] = three::<H>().await;
     let report = within("use", a.keys().use_key(&NEW)).await.expect("they are asked");
     assert_eq!((report.nodes, report.responses, report.errors), (3, 3, 3), "{report:?}");
     assert!(!report.is_complete());
@@ -140,11 +142,11 @@ async fn refusals_are_reported() {
 }
 
 /// A slip of the pen, and a cluster in plain text: both are told before anybody is asked.
-#[tokio::test]
-async fn what_cannot_work_is_not_sent() {
+pub(super) async fn what_cannot_work_is_not_sent<H: Harness>() {
     let mut serf = sealed("a");
     serf.config.wire = wire::Config { keyring: serf.config.wire.keyring, ..wire::Config::serf() };
-    let (serf, native, plain) = (start_with(serf).await, start_with(sealed("b")).await, start("c").await);
+    let serf: ClusterOn<H> = start_with(serf).await;
+    let (native, plain): (ClusterOn<H>, ClusterOn<H>) = (start_with(sealed("b")).await, start::<H>("c").await);
     for (cluster, len, error) in [
         (&serf, 0, KeysError::Length { len: 0, fitting: &[16, 24, 32] }),
         (&serf, 33, KeysError::Length { len: 33, fitting: &[16, 24, 32] }),
