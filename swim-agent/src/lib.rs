@@ -8,7 +8,8 @@
 //! | `config/` | what an agent can be told, by flags and files |
 //! | `agent/` | one agent's life: start, join, signals, reload, leave |
 //! | `events/` | what RPC streams and event handlers are told |
-//! | `log/` | Serf's log lines and how they reach the terminal |
+//! | `log/` | Serf's log lines and how they reach the terminal, or the system's log |
+//! | `metrics/` | what is measured, and who is told: statsd, statsite, Prometheus |
 //!
 //! The program is all there is to use; programs that want membership inside themselves embed `swim-tokio`.
 
@@ -18,6 +19,7 @@ mod config;
 mod events;
 mod io_text;
 mod log;
+mod metrics;
 mod rpc;
 
 pub use cli::main;

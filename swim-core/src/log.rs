@@ -15,18 +15,20 @@
 //! | `merge_refused` | ERROR | `peer`, `error` | a state was read, and not used |
 //! | `stream_dropped` | DEBUG | `peer`, `error` | a stream could not be read, or broke |
 //! | `member_join`, `member_leave`, `member_failed`, `member_update`, `member_reap` | INFO | `member`, `ip` | as [`Event::Member`](crate::Event::Member), but not held back |
+//! | `member_leave_forced`, `member_reap_forced` | INFO | `member`, `ip` | the same, of what somebody else wanted of the member |
 //! | `coordinate_rejected` | DEBUG | `member`, `error` | what an ack carried is no coordinate, or took too long |
 //! | `snapshot_leave_ignored` | INFO | `members` | we had left that cluster, and come back to it all the same |
 //! | `rejoin_started` | INFO | `member`, `address` | a member of the snapshot is asked for the way back |
 //! | `rejoined` | INFO | `member`, `address` | it has answered |
 //! | `rejoin_failed` | WARN | `leaving` | nobody has answered, or we leave before |
-//! | `join_intent`, `leave_intent` | DEBUG | `member`, `time` | Serf heard what a member means to do |
-//! | `query` | DEBUG | `name`, `time` | Serf heard a query |
+//! | `join_intent`, `leave_intent` | DEBUG | `member`, `time` | Serf heard by gossip what a member means to do |
+//! | `query` | DEBUG | `name`, `time` | Serf heard a query by gossip, known or not |
 //! | `query_old` | WARN | `name`, `time`, `now` | a query is too old to know whether it was heard before |
 //! | `query_filter_invalid` | WARN | `len` | a filter of a query could not be understood |
 //! | `query_unhandled` | WARN | `name` | a node asks the nodes something that we do not know |
 //! | `query_not_answered` | WARN | `member`, `time` | our node's own answer is too long, or too late |
 //! | `query_ack_not_relayed`, `query_answer_not_relayed` | WARN | `member`, `time` | the wrapped ack or answer is too long |
+//! | `query_response` | DEBUG | `member`, `time` | an ack or an answer has come, wanted or not |
 //! | `query_response_unmatched` | WARN | `member`, `time` | an answer to nothing that we are asking |
 //! | `query_response_over_limit` | WARN | `member`, `time` | more answers than there can be members |
 //! | `query_response_relayed` | DEBUG | `to` | we pass on somebody's answer |
@@ -42,7 +44,7 @@
 //! | `healed` | INFO | `peer` | that has brought members |
 //! | `queue_long` | WARN | `queue`, `depth` | many messages of Serf wait to be gossiped |
 //! | `queue_over_limit` | WARN | `queue`, `depth`, `limit` | too many: those sent most often are dropped |
-//! | `user_event` | DEBUG | `event`, `time` | Serf heard a user event, known or not |
+//! | `user_event` | DEBUG | `event`, `time` | Serf heard a user event by gossip, known or not |
 //! | `user_event_old` | WARN | `event`, `time`, `current` | it was too old to tell whether it is known |
 
 /// Emits an event. Without the feature `tracing` nothing is evaluated, and nothing is left of it.

@@ -7,7 +7,13 @@ use swim_tokio::Cluster;
 use crate::config::Settings;
 use crate::log::console::Console;
 
-pub(crate) fn print(console: &Console, cluster: &Cluster, settings: &Settings, rpc: SocketAddr) {
+pub(crate) fn print(
+    console: &Console,
+    cluster: &Cluster,
+    settings: &Settings,
+    rpc: SocketAddr,
+    metrics: Option<SocketAddr>,
+) {
     let config = cluster.config();
     console.say("Serf agent running!");
     console.info(&format!("                  Node name: '{}'", config.name));
@@ -20,4 +26,7 @@ pub(crate) fn print(console: &Console, cluster: &Cluster, settings: &Settings, r
     console.info(&format!("                   Snapshot: {}", !settings.snapshot_path.is_empty()));
     console.info(&format!("                    Profile: {}", settings.profile));
     console.info(&format!("Message Compression Enabled: {}", config.wire.compression));
+    if let Some(metrics) = metrics {
+        console.info(&format!("                    Metrics: 'http://{metrics}/metrics'"));
+    }
 }

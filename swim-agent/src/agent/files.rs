@@ -48,7 +48,7 @@ pub(crate) fn read_keyring(path: &Path) -> Result<Keyring, String> {
     }
     let mut ring = Keyring::default();
     for text in texts {
-        let failed = |error: String| format!("Failed to restore keyring: {error} (in {shown})");
+        let failed = |error: String| format!("Failed to restore keyring: {error}");
         let bytes = key::decode(&text).map_err(failed)?;
         let key = Key::new(&bytes).map_err(|_| failed("key size must be 16, 24 or 32 bytes".to_owned()))?;
         ring.add(key).map_err(|error| failed(error.to_string()))?;

@@ -14,6 +14,7 @@ mod reload;
 mod retry_join;
 mod signals;
 
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use swim_tokio::swim_core::Event;
+use swim_tokio::swim_core::serf::config::Life;
 use swim_tokio::swim_core::serf::query::Query;
 use swim_tokio::swim_core::serf::tags::Tags;
 use swim_tokio::{Answers, AskError, Cluster, LeaveError, UserEventError};
@@ -39,6 +41,8 @@ use crate::log::Log;
 use crate::log::console::Console;
 use crate::log::history::History;
 use crate::log::lines::log_event;
+use crate::metrics::sink::{Sink, Transport};
+use crate::metrics::{Metrics, http};
 use crate::rpc::server::serve;
 
 /// What the command line says; kept, because a reload reads the files again.
@@ -55,6 +59,7 @@ pub(crate) struct Agent {
     /// Empty: none is needed.
     pub(crate) rpc_auth: String,
     pub(crate) history: History,
+    pub(crate) metrics: Metrics,
     /// Those that it was started with; a reload may have replaced them.
     pub(crate) handlers: Vec<Arc<Handler>>,
     /// Empty: tags are not kept.
@@ -95,21 +100,23 @@ impl Agent {
     /// Tells everybody something.
     pub(crate) fn user_event(&self, name: &[u8], payload: Option<&[u8]>, coalesce: bool) -> Result<(), UserEventError> {
         let shown = String::from_utf8_lossy(name);
-        debug!(target: "agent", "Requesting user event send: {shown}. Coalesced: {coalesce}. Payload: {} bytes", payload.map_or(0, <[u8]>::len));
+        let payload_shown = String::from_utf8_lossy(payload.unwrap_or_default());
+        debug!(target: "agent", "Requesting user event send: {shown}. Coalesced: {coalesce}. Payload: {payload_shown:?}");
         let sent = self.cluster.user_event(name, payload, coalesce);
         sent.map(drop).inspect_err(|error| warn!(target: "agent", "failed to send user event: {error}"))
     }
 
     /// Asks the members something.
     pub(crate) fn query(&self, query: &Query<'_>) -> Result<Answers, AskError> {
-        debug!(target: "agent", "Requesting query send: {}", String::from_utf8_lossy(query.name));
+        let payload = String::from_utf8_lossy(query.payload.unwrap_or_default());
+        debug!(target: "agent", "Requesting query send: {}. Payload: {payload:?}", String::from_utf8_lossy(query.name));
         self.cluster.query(*query)
     }
 
     /// Makes a failed member leave.
     pub(crate) async fn force_leave(&self, name: &[u8], prune: bool) -> Result<(), LeaveError> {
         let shown = String::from_utf8_lossy(name);
-        info!(target: "agent", "Force leaving node: {shown}{}", if prune { ", and forgetting it" } else { "" });
+        info!(target: "agent", "Force leaving node{}: {shown}", if prune { " (prune)" } else { "" });
         self.cluster.force_leave(name, prune).await
     }
 
@@ -159,7 +166,7 @@ pub(crate) fn run(launch: &Launch) -> ExitCode {
     let code = match start(launch, &console) {
         Ok(code) => code,
         Err(text) => {
-            console.say(&text);
+            console.fail(&text);
             1
         }
     };
@@ -168,8 +175,8 @@ pub(crate) fn run(launch: &Launch) -> ExitCode {
 }
 
 fn start(launch: &Launch, console: &Console) -> Result<u8, String> {
-    let plan = Plan::new(launch, console)?;
-    let log = Log::new(console.clone(), plan.log_level);
+    let mut plan = Plan::new(launch, console)?;
+    let log = Log::new(console.clone(), plan.log_level, plan.log_format, plan.syslog.take());
     log.install();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -181,46 +188,51 @@ fn start(launch: &Launch, console: &Console) -> Result<u8, String> {
     code
 }
 
-async fn live(launch: &Launch, plan: Plan, console: &Console, log: &Log) -> Result<u8, String> {
-    let settings = plan.settings;
+async fn live(launch: &Launch, mut plan: Plan, console: &Console, log: &Log) -> Result<u8, String> {
     // Before anything is open, so that no signal finds the agent half-started with the system's default action.
-    let mut signals = Signals::new().map_err(|error| format!("Failed to watch signals: {}", io_text(&error)))?;
+    let watched = Signals::new().and_then(|signals| Ok((signals, signals::dumps()?)));
+    let (mut signals, dumps) = watched.map_err(|error| format!("Failed to watch signals: {}", io_text(&error)))?;
     console.say("Starting Serf agent...");
+    plan.complete()?;
+    let settings = plan.settings;
     info!(target: "agent", "Serf agent starting");
     let cluster = Cluster::start(plan.options)
         .await
         .map_err(|error| failure::start_text(&error) + dev::hint(launch.dev, &error))?;
     let events = Events::new(cluster.events());
-    let listener = match TcpListener::bind(plan.rpc).await {
-        Ok(listener) => listener,
+    let (listener, metrics_listener) = match listen(plan.rpc, plan.metrics).await {
+        Ok(listeners) => listeners,
         Err(error) => {
             cluster.shutdown().await;
-            let hint = if launch.dev { dev::PORTS_HINT } else { "" };
-            return Err(format!(
-                "Error starting RPC listener: listen tcp {}: bind: {}{hint}",
-                plan.rpc,
-                io_text(&error)
-            ));
+            return Err(error + if launch.dev { dev::PORTS_HINT } else { "" });
         }
     };
     let rpc_address = listener.local_addr().unwrap_or(plan.rpc);
+    let metrics_address = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    let metrics = measure(&settings);
     let (exits, mut exit) = mpsc::unbounded_channel();
     let agent = Arc::new(Agent {
         cluster,
         rpc_auth: settings.rpc_auth.clone(),
         history: log.history().clone(),
+        metrics: metrics.clone(),
         handlers: plan.handlers.clone(),
         tags_file: settings.tags_file.clone().into(),
         keyring_file: settings.keyring_file.clone().into(),
         exits,
     });
+    tokio::spawn(metrics.follow(agent.cluster.clone(), dumps));
+    if let Some(listener) = metrics_listener {
+        let agent = Arc::clone(&agent);
+        tokio::spawn(http::serve(listener, move || agent.metrics.exposition(&agent.cluster)));
+    }
     let handlers = Handlers::start(plan.handlers, policy(&settings), Arc::clone(&agent));
     tokio::spawn(watch_events(events, handlers.clone(), Arc::clone(&agent)));
     console.say("Starting Serf agent RPC...");
     tokio::spawn(serve(listener, Arc::clone(&agent)));
 
-    banner::print(console, &agent.cluster, &settings, rpc_address);
-    let mut waiting = Waiting { launch, settings, console, log, agent, handlers };
+    banner::print(console, &agent.cluster, &settings, rpc_address, metrics_address);
+    let mut waiting = Waiting { launch, settings, console, log, agent, handlers, found_stopped: false };
     let code = match waiting.start_join(&mut signals, &mut exit).await {
         Ok(None) => {
             if launch.dev && waiting.settings.start_join.is_empty() && waiting.settings.retry_join.is_empty() {
@@ -237,10 +249,42 @@ async fn live(launch: &Launch, plan: Plan, console: &Console, log: &Log) -> Resu
         Err(text) => Err(text),
     };
     info!(target: "agent", "requesting serf shutdown");
+    if waiting.agent.cluster.life() != Life::Left {
+        warn!(target: "serf", "Shutdown without a Leave");
+    }
     // The sockets close with the process anyway.
     let _ = timeout(SHUTDOWN_LIMIT, waiting.agent.cluster.shutdown()).await;
     info!(target: "agent", "shutdown complete");
+    if waiting.found_stopped {
+        warn!(target: "agent", "Serf shutdown detected, quitting");
+    }
     code
+}
+
+/// Opens the ports beside the cluster's.
+async fn listen(rpc: SocketAddr, metrics: Option<SocketAddr>) -> Result<(TcpListener, Option<TcpListener>), String> {
+    let open = async |what: &str, address: SocketAddr| {
+        let opened = TcpListener::bind(address).await;
+        opened.map_err(|e| format!("Error starting {what} listener: listen tcp {address}: bind: {}", io_text(&e)))
+    };
+    let rpc = open("RPC", rpc).await?;
+    Ok(match metrics {
+        Some(address) => (rpc, Some(open("metrics", address).await?)),
+        None => (rpc, None),
+    })
+}
+
+/// Starts to measure. Must be called inside the runtime.
+fn measure(settings: &Settings) -> Metrics {
+    let sinks = [(Transport::Statsite, &settings.statsite_addr), (Transport::Statsd, &settings.statsd_addr)];
+    let sinks: Vec<_> = sinks
+        .into_iter()
+        .filter(|(_, address)| !address.is_empty())
+        .map(|(transport, address)| Sink::start(transport, address.clone()))
+        .collect();
+    // Whoever gathers the numbers of many hosts must be able to tell them apart.
+    let host = (!sinks.is_empty()).then(|| gethostname::gethostname().to_string_lossy().into_owned());
+    Metrics::new(host, sinks)
 }
 
 fn policy(settings: &Settings) -> Policy {
@@ -259,6 +303,7 @@ async fn watch_events(mut events: Events, handlers: Handlers, agent: Arc<Agent>)
         match told {
             Told::Occurrence(occurrence) => {
                 info!(target: "agent", "Received event: {}", occurrence.describe());
+                agent.metrics.occurred(&occurrence);
                 handlers.handle(&occurrence);
             }
             Told::Other(event) => {
@@ -282,6 +327,8 @@ struct Waiting<'a> {
     log: &'a Log,
     agent: Arc<Agent>,
     handlers: Handlers,
+    /// It ends because the cluster member has, or is to, and not by a signal.
+    found_stopped: bool,
 }
 
 impl Waiting<'_> {
@@ -307,12 +354,15 @@ impl Waiting<'_> {
         loop {
             let signal = tokio::select! {
                 signal = signals.next() => signal,
-                Some(exit) = exit.recv() => return match exit {
-                    Exit::Left | Exit::NameLost => 0,
-                    Exit::JoinFailed => 1,
-                },
+                Some(exit) = exit.recv() => {
+                    self.found_stopped = exit != Exit::JoinFailed;
+                    return match exit {
+                        Exit::Left | Exit::NameLost => 0,
+                        Exit::JoinFailed => 1,
+                    };
+                }
                 () = self.agent.cluster.stopped() => {
-                    warn!(target: "agent", "Serf shutdown detected, quitting");
+                    self.found_stopped = true;
                     return 0;
                 }
             };
@@ -336,7 +386,7 @@ impl Waiting<'_> {
             left = timeout(LEAVE_LIMIT, self.agent.leave()) => match left {
                 Ok(Ok(())) => 0,
                 Ok(Err(error)) => {
-                    self.console.say(&format!("Error: {error}"));
+                    self.console.fail(&format!("Error: {error}"));
                     error!(target: "agent", "error leaving: {error}");
                     1
                 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use swim_tokio::Options;
 use swim_tokio::swim_core::ids::Name;
+use swim_tokio::swim_core::node::config::NAME_LEN_MAX;
+use swim_tokio::swim_core::swim::admission::{Admission, Candidate, Refusal};
 use swim_tokio::swim_core::wire;
 use swim_tokio::swim_core::wire::keyring::Key;
 use tracing::info;
@@ -14,8 +16,9 @@ use crate::agent::{Launch, dev, files};
 use crate::config::address::{self, resolve};
 use crate::config::{self, Settings, key};
 use crate::events::handlers::Handler;
-use crate::log::Level;
 use crate::log::console::Console;
+use crate::log::syslog::Syslog;
+use crate::log::{Format, Level};
 
 /// Settings that hold together, and what follows from them.
 #[derive(Debug)]
@@ -23,22 +26,26 @@ pub(crate) struct Plan {
     pub(crate) settings: Settings,
     pub(crate) options: Options,
     pub(crate) rpc: SocketAddr,
+    /// Where to serve metrics.
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) log_level: Level,
+    pub(crate) log_format: Format,
+    pub(crate) syslog: Option<Syslog>,
     pub(crate) handlers: Vec<Arc<Handler>>,
 }
 
 impl Plan {
     /// Reads and checks. Warnings go to `console`; the error is one message for a person.
     pub(crate) fn new(launch: &Launch, console: &Console) -> Result<Self, String> {
-        let settings = load(launch, |warning| console.say(warning))?;
-        let key = if settings.encrypt_key.is_empty() {
-            None
-        } else {
-            Some(key::decode(&settings.encrypt_key).map_err(|error| format!("Invalid encryption key: {error}"))?)
-        };
-        let log_level = Level::from_name(&settings.log_level).map_err(|error| error.to_string())?;
-
+        let mut settings = load(launch)?;
+        let log_format = Format::from_name(&settings.log_format)?;
+        console.set_format(log_format);
+        correct(&mut settings, |warning| console.say(warning));
+        key::decode(&settings.encrypt_key).map_err(|error| format!("Invalid encryption key: {error}"))?;
         let handlers = Handler::parse_all(&settings.event_handlers)?;
+        let log_level = Level::from_name(&settings.log_level).map_err(|error| error.to_string())?;
+        let syslog = settings.enable_syslog.then(|| Syslog::new(&settings.syslog_facility));
+        let syslog = syslog.transpose().map_err(|error| format!("Syslog setup failed: {error}"))?;
 
         let mut bind =
             resolve(&settings.bind, address::PORT).map_err(|error| format!("Invalid bind address: {error}"))?;
@@ -54,10 +61,12 @@ impl Plan {
             Some(advertise.map_err(|error| format!("Invalid advertise address: {error}"))?)
         };
         let rpc = resolve(&settings.rpc_addr, RPC_PORT).map_err(|error| format!("Invalid RPC address: {error}"))?;
+        let metrics = metrics_address(&settings.metrics_addr).map_err(|e| format!("Invalid metrics address: {e}"))?;
         if launch.dev {
             dev::check_loopback("-bind", bind)?;
             dev::check_loopback("-rpc-addr", rpc)?;
             advertise.map_or(Ok(()), |advertise| dev::check_loopback("-advertise", advertise))?;
+            metrics.map_or(Ok(()), |metrics| dev::check_loopback("-metrics-addr", metrics))?;
         }
 
         let name = node_name(&settings);
@@ -75,16 +84,39 @@ impl Plan {
         }
         options.snapshot = (!settings.snapshot_path.is_empty()).then(|| settings.snapshot_path.clone().into());
         options.rejoin_after_leave = settings.rejoin_after_leave;
-        configure(&mut options, &settings, key.as_deref())?;
-        read_files(&mut options, &settings).map_err(|error| format!("Failed to setup the Serf agent: {error}"))?;
-        Ok(Self { settings, options, rpc, log_level, handlers })
+        configure(&mut options, &settings)?;
+        Ok(Self { settings, options, rpc, metrics, log_level, log_format, syslog, handlers })
+    }
+
+    /// Takes in the keys and what an earlier run has kept. The order of faults is Serf's, which finds these when it has
+    /// said that it starts.
+    pub(crate) fn complete(&mut self) -> Result<(), String> {
+        let Self { options, settings, .. } = self;
+        read_files(options, settings).map_err(|error| format!("Failed to setup the Serf agent: {error}"))?;
+        let failed = |error: &str| format!("Failed to start the Serf agent: Error creating Serf: {error}");
+        if settings.validate_node_names
+            && let Err(refusal) = VALID_NAMES(options.config.name.as_bytes())
+        {
+            return Err(failed(&format!("{refusal}: '{}'", options.config.name)));
+        }
+        if !settings.encrypt_key.is_empty() {
+            let key = key::decode(&settings.encrypt_key).map_err(|error| failed(&error))?;
+            let key = Key::new(&key)
+                .map_err(|_| failed("Failed to create memberlist: key size must be 16, 24 or 32 bytes"))?;
+            options.config.wire.keyring.add(key).map_err(|error| failed(&error.to_string()))?;
+        }
+        Ok(())
     }
 }
 
-/// Reads and merges all sources, and corrects what Serf corrects, with a word to `warn`.
-pub(crate) fn load(launch: &Launch, warn: impl Fn(&str)) -> Result<Settings, String> {
+/// Reads and merges all sources.
+pub(crate) fn load(launch: &Launch) -> Result<Settings, String> {
     let defaults = if launch.dev { dev::defaults() } else { Settings::defaults() };
-    let mut settings = config::load(defaults, &launch.sources, &launch.flags)?;
+    config::load(defaults, &launch.sources, &launch.flags)
+}
+
+/// Corrects what Serf corrects, with a word to `warn`.
+pub(crate) fn correct(settings: &mut Settings, warn: impl Fn(&str)) {
     if !settings.role.is_empty() {
         warn("Deprecation warning: 'Role' has been replaced with 'Tags'");
         let role = settings.role.clone();
@@ -101,10 +133,9 @@ pub(crate) fn load(launch: &Launch, warn: impl Fn(&str)) -> Result<Settings, Str
             *interval = Some(SHORTEST);
         }
     }
-    Ok(settings)
 }
 
-fn configure(options: &mut Options, settings: &Settings, key: Option<&[u8]>) -> Result<(), String> {
+fn configure(options: &mut Options, settings: &Settings) -> Result<(), String> {
     let config = &mut options.config;
     config.tags = settings.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     config.wire = match settings.wire.as_str() {
@@ -113,21 +144,13 @@ fn configure(options: &mut Options, settings: &Settings, key: Option<&[u8]>) -> 
         other => return Err(format!("Unknown wire format: {other}. There are: native, serf")),
     };
     config.wire.compression = !settings.disable_compression;
-    if let Some(key) = key {
-        // In Serf's words, which say where in its own layers it failed.
-        let key = Key::new(key).map_err(|_| {
-            "Failed to start the Serf agent: Error creating Serf: Failed to create memberlist: \
-             key size must be 16, 24 or 32 bytes"
-        })?;
-        let added = config.wire.keyring.add(key);
-        added.map_err(|error| format!("Failed to start the Serf agent: Error creating Serf: {error}"))?;
-    }
     // Serf's agent has these fixed.
     (config.serf.coalesce_period, config.serf.quiescent_period) = (COALESCE_PERIOD, QUIESCENT_PERIOD);
     (config.serf.user_coalesce_period, config.serf.user_quiescent_period) = (COALESCE_PERIOD, QUIESCENT_PERIOD);
     config.serf.protocol = u8::try_from(settings.protocol).unwrap_or(u8::MAX);
     for (field, value) in [
         (&mut config.serf.broadcast_timeout, settings.broadcast_timeout),
+        (&mut config.serf.reconnect_interval, settings.reconnect_interval),
         (&mut config.serf.reconnect_timeout, settings.reconnect_timeout),
         (&mut config.serf.tombstone_timeout, settings.tombstone_timeout),
     ] {
@@ -135,7 +158,47 @@ fn configure(options: &mut Options, settings: &Settings, key: Option<&[u8]>) -> 
             *field = value;
         }
     }
+    for (field, value) in [
+        (&mut config.serf.query_size_limit, settings.query_size_limit),
+        (&mut config.serf.query_response_size_limit, settings.query_response_size_limit),
+        (&mut config.serf.user_event_size_limit, settings.user_event_size_limit),
+    ] {
+        if value > 0 {
+            *field = usize::try_from(value).unwrap_or(usize::MAX);
+        }
+    }
+    config.serf.coordinates = !settings.disable_coordinates;
+    config.serf.resolve_name_conflicts = !settings.disable_name_resolution;
+    config.admission = settings.validate_node_names.then_some(Admission {
+        name: "valid-node-names",
+        admit: |candidate: &Candidate<'_>| VALID_NAMES(candidate.name),
+    });
     Ok(())
+}
+
+/// What Serf's library demands of names when it is told to (Serf: `serf.go`, ValidateNodeNames).
+const VALID_NAMES: fn(&[u8]) -> Result<(), Refusal> = |name| {
+    if name.is_empty() || name.len() > NAME_LEN_MAX {
+        return Err(Refusal("Node name is not of 1 to 128 bytes"));
+    }
+    if name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.')) {
+        Ok(())
+    } else {
+        Err(Refusal("Node name contains characters other than letters, digits, dashes and dots"))
+    }
+};
+
+/// `None`: nobody wants them.
+fn metrics_address(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let address = resolve(text, 0)?;
+    // A free one is only meant if it is asked for.
+    if address.port() == 0 && !text.ends_with(":0") {
+        return Err(format!("'{text}' has no port"));
+    }
+    Ok(Some(address))
 }
 
 /// Takes in tags and keys that an earlier run has kept.
@@ -176,3 +239,36 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const COALESCE_PERIOD: Duration = Duration::from_secs(3);
 /// They are told earlier when nothing has happened for so long.
 const QUIESCENT_PERIOD: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn valid_names() {
+        let longest = "a".repeat(NAME_LEN_MAX);
+        let too_long = "a".repeat(NAME_LEN_MAX + 1);
+        let table: [(&str, bool); 7] = [
+            ("web-1.example", true),
+            (&longest, true),
+            ("", false),
+            (&too_long, false),
+            ("web_1", false),
+            ("w b", false),
+            ("wéb", false),
+        ];
+        for (name, valid) in table {
+            assert_eq!(VALID_NAMES(name.as_bytes()).is_ok(), valid, "{name}");
+        }
+    }
+
+    #[test]
+    fn addresses_for_metrics() {
+        assert_eq!(metrics_address(""), Ok(None));
+        assert_eq!(metrics_address("127.0.0.1:9100"), Ok(Some("127.0.0.1:9100".parse().unwrap())));
+        assert_eq!(metrics_address("127.0.0.1:0"), Ok(Some("127.0.0.1:0".parse().unwrap())));
+        for bad in ["127.0.0.1", "127.0.0.1:x", "[::1]"] {
+            assert!(metrics_address(bad).is_err(), "{bad}");
+        }
+    }
+}

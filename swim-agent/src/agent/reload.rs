@@ -12,22 +12,22 @@ impl Waiting<'_> {
     /// Takes over log level, event handlers, tags and what signals do. A configuration that cannot be read changes
     /// nothing.
     pub(super) fn reload(&mut self) {
-        let Self { launch, settings: current, console, log, agent, handlers } = self;
+        let Self { launch, settings: current, console, log, agent, handlers, .. } = self;
         console.say("Reloading configuration...");
-        let loaded = plan::load(launch, |warning| console.say(warning))
-            .and_then(|fresh| Ok((Handler::parse_all(&fresh.event_handlers)?, fresh)));
-        let (list, fresh) = match loaded {
+        let loaded = plan::load(launch).and_then(|fresh| Ok((Handler::parse_all(&fresh.event_handlers)?, fresh)));
+        let (list, mut fresh) = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
-                console.say(&error);
-                console.say("Failed to reload configs");
+                console.fail(&error);
+                console.fail("Failed to reload configs");
                 return;
             }
         };
+        plan::correct(&mut fresh, |warning| console.say(warning));
         handlers.replace(list);
         match Level::from_name(&fresh.log_level) {
             Ok(level) => log.set_level(level),
-            Err(error) => console.say(&error.to_string()),
+            Err(error) => console.fail(&error.to_string()),
         }
         current.leave_on_terminate = fresh.leave_on_terminate;
         current.skip_leave_on_interrupt = fresh.skip_leave_on_interrupt;

@@ -57,7 +57,9 @@ Runs an agent, one member of a cluster, until it is interrupted.",
             "Member to join at start; the agent ends if none can be reached.\nMay be given several times.",
         ),
         text("keyring-file", "=path", "File with the keys of the cluster; changes of keys are written to it."),
+        text("log-format", "=text", "Form of the log: text, or json for one JSON object a line."),
         text("log-level", "=info", "trace, debug, info, warn or err."),
+        text("metrics-addr", "=addr:port", "Address to serve metrics on, for Prometheus:\nhttp://addr:port/metrics."),
         text("node", "=hostname", "Name of this member, unique in the cluster."),
         text("profile", "=lan", "Timing: lan, wan or local."),
         int("protocol", "=5", "Serf protocol version to speak, for upgrades."),
@@ -71,6 +73,7 @@ Runs an agent, one member of a cluster, until it is interrupted.",
         text("role", "=foo", "Deprecated: the tag role."),
         text("rpc-addr", "=127.0.0.1:7373", "Address to listen on for the other commands."),
         text("snapshot", "=path", "File to keep the members in, to come back to them after a restart."),
+        boolean("syslog", "Send the log to the system's log as well."),
         text("tags-file", "=path", "File to keep the tags in that are set while the agent runs."),
         text("tag", " key=value", "Tag of this member. May be given several times."),
         text("wire", "=native", "Format on the network: native, or serf to be a member of a cluster\nof Serf agents."),
@@ -127,6 +130,9 @@ fn settings(parsed: &Parsed) -> Result<Settings, String> {
         handler_skip_busy: parsed.is_on("handler-skip-busy"),
         tags_file: text("tags-file"),
         keyring_file: text("keyring-file"),
+        log_format: text("log-format"),
+        enable_syslog: parsed.is_on("syslog"),
+        metrics_addr: text("metrics-addr"),
         ..Settings::default()
     })
 }
@@ -165,6 +171,9 @@ mod tests {
             "serf",
             "-snapshot=s",
             "-rejoin",
+            "-syslog",
+            "-log-format=json",
+            "-metrics-addr=m",
         ]);
         let expected = Settings {
             node_name: "n".into(),
@@ -180,9 +189,22 @@ mod tests {
             wire: "serf".into(),
             snapshot_path: "s".into(),
             rejoin_after_leave: true,
+            enable_syslog: true,
+            log_format: "json".into(),
+            metrics_addr: "m".into(),
             ..Settings::default()
         };
         assert_eq!(settings, Ok(expected));
+    }
+
+    /// What can be set is written down for those who set it.
+    #[test]
+    fn the_documentation_has_every_flag() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/agent.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        for flag in COMMAND.flags.unwrap() {
+            assert!(text.contains(&format!("`-{}`", flag.name)), "docs/agent.md does not have `-{}`", flag.name);
+        }
     }
 
     #[test]

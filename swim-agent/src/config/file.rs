@@ -28,11 +28,11 @@ const KEYS: &[(&str, Key)] = &[
     ("advertise",                 Key::Text(|s| &mut s.advertise)),
     ("bind",                      Key::Text(|s| &mut s.bind)),
     ("broadcast_timeout",         Key::Duration(|s| &mut s.broadcast_timeout)),
-    ("disable_coordinates",       Key::Unsupported),
-    ("disable_name_resolution",   Key::Unsupported),
+    ("disable_coordinates",       Key::Flag(|s| &mut s.disable_coordinates)),
+    ("disable_name_resolution",   Key::Flag(|s| &mut s.disable_name_resolution)),
     ("discover",                  Key::Unsupported),
     ("enable_compression",        Key::Not(|s| &mut s.disable_compression)),
-    ("enable_syslog",             Key::Unsupported),
+    ("enable_syslog",             Key::Flag(|s| &mut s.enable_syslog)),
     ("encrypt_key",               Key::Text(|s| &mut s.encrypt_key)),
     ("event_handlers",            Key::Texts(|s| &mut s.event_handlers)),
     ("handler_queue",             Key::Number(|s| &mut s.handler_queue)),
@@ -42,14 +42,16 @@ const KEYS: &[(&str, Key)] = &[
     ("interface",                 Key::Text(|s| &mut s.interface)),
     ("keyring_file",              Key::Text(|s| &mut s.keyring_file)),
     ("leave_on_terminate",        Key::Flag(|s| &mut s.leave_on_terminate)),
+    ("log_format",                Key::Text(|s| &mut s.log_format)),
     ("log_level",                 Key::Text(|s| &mut s.log_level)),
     ("mdns",                      Key::Unsupported),
+    ("metrics_addr",              Key::Text(|s| &mut s.metrics_addr)),
     ("node_name",                 Key::Text(|s| &mut s.node_name)),
     ("profile",                   Key::Text(|s| &mut s.profile)),
     ("protocol",                  Key::Number(|s| &mut s.protocol)),
-    ("query_response_size_limit", Key::Unsupported),
-    ("query_size_limit",          Key::Unsupported),
-    ("reconnect_interval",        Key::Unsupported),
+    ("query_response_size_limit", Key::Number(|s| &mut s.query_response_size_limit)),
+    ("query_size_limit",          Key::Number(|s| &mut s.query_size_limit)),
+    ("reconnect_interval",        Key::Duration(|s| &mut s.reconnect_interval)),
     ("reconnect_timeout",         Key::Duration(|s| &mut s.reconnect_timeout)),
     ("rejoin_after_leave",        Key::Flag(|s| &mut s.rejoin_after_leave)),
     ("replay_on_join",            Key::Flag(|s| &mut s.replay_on_join)),
@@ -62,14 +64,14 @@ const KEYS: &[(&str, Key)] = &[
     ("skip_leave_on_interrupt",   Key::Flag(|s| &mut s.skip_leave_on_interrupt)),
     ("snapshot_path",             Key::Text(|s| &mut s.snapshot_path)),
     ("start_join",                Key::Texts(|s| &mut s.start_join)),
-    ("statsd_addr",               Key::Unsupported),
-    ("statsite_addr",             Key::Unsupported),
-    ("syslog_facility",           Key::Unsupported),
+    ("statsd_addr",               Key::Text(|s| &mut s.statsd_addr)),
+    ("statsite_addr",             Key::Text(|s| &mut s.statsite_addr)),
+    ("syslog_facility",           Key::Text(|s| &mut s.syslog_facility)),
     ("tags",                      Key::Tags),
     ("tags_file",                 Key::Text(|s| &mut s.tags_file)),
     ("tombstone_timeout",         Key::Duration(|s| &mut s.tombstone_timeout)),
-    ("user_event_size_limit",     Key::Unsupported),
-    ("validate_node_names",       Key::Unsupported),
+    ("user_event_size_limit",     Key::Number(|s| &mut s.user_event_size_limit)),
+    ("validate_node_names",       Key::Flag(|s| &mut s.validate_node_names)),
     ("wire",                      Key::Text(|s| &mut s.wire)),
 ];
 
@@ -224,7 +226,11 @@ mod tests {
             "leave_on_terminate": true, "skip_leave_on_interrupt": true, "reconnect_timeout": "1h",
             "tombstone_timeout": "2h", "snapshot_path": "f", "rejoin_after_leave": true,
             "event_handlers": ["user=x"], "handlers_at_once": 4, "handler_timeout": "9s", "handler_queue": 5,
-            "handler_skip_busy": true, "tags_file": "g", "keyring_file": "h"
+            "handler_skip_busy": true, "tags_file": "g", "keyring_file": "h", "disable_coordinates": true,
+            "disable_name_resolution": true, "validate_node_names": true, "query_size_limit": 6,
+            "query_response_size_limit": 7, "user_event_size_limit": 8, "reconnect_interval": "3s",
+            "log_format": "json", "enable_syslog": true, "syslog_facility": "i", "statsd_addr": "j",
+            "statsite_addr": "k", "metrics_addr": "l"
         }"#;
         let expected = Settings {
             node_name: "n".into(),
@@ -260,6 +266,19 @@ mod tests {
             handler_skip_busy: true,
             tags_file: "g".into(),
             keyring_file: "h".into(),
+            disable_coordinates: true,
+            disable_name_resolution: true,
+            validate_node_names: true,
+            query_size_limit: 6,
+            query_response_size_limit: 7,
+            user_event_size_limit: 8,
+            reconnect_interval: Some(Duration::from_secs(3)),
+            log_format: "json".into(),
+            enable_syslog: true,
+            syslog_facility: "i".into(),
+            statsd_addr: "j".into(),
+            statsite_addr: "k".into(),
+            metrics_addr: "l".into(),
         };
         assert_eq!(decode(text), Ok(expected));
         assert_eq!(decode(b"{}"), Ok(Settings::default()));
@@ -286,6 +305,32 @@ mod tests {
         for (text, error) in table {
             assert_eq!(decode(text.as_bytes()), Err(error.to_owned()), "{text}");
         }
+    }
+
+    /// What can be set is written down for those who set it.
+    #[test]
+    fn the_documentation_has_every_key() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/agent.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        for (key, _) in KEYS {
+            assert!(text.contains(&format!("`{key}`")), "docs/agent.md does not have `{key}`");
+        }
+    }
+
+    /// The directories that the tests start agents with leave nothing out.
+    #[test]
+    fn the_deployments_have_every_key() {
+        let deployments = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deployment");
+        let mut found = std::collections::BTreeSet::new();
+        for directory in ["serf", "swim", "kept"] {
+            for path in list(&deployments.join(directory)).unwrap() {
+                let file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+                found.extend(file.as_object().unwrap().keys().cloned());
+                assert!(read(&path).is_ok(), "{}", path.display());
+            }
+        }
+        let supported = KEYS.iter().filter(|(_, key)| !matches!(key, Key::Unsupported));
+        assert_eq!(found, supported.map(|(name, _)| (*name).to_owned()).collect());
     }
 
     #[test]

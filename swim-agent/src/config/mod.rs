@@ -49,6 +49,19 @@ pub(crate) struct Settings {
     pub(crate) handler_skip_busy: bool,
     pub(crate) tags_file: String,
     pub(crate) keyring_file: String,
+    pub(crate) disable_coordinates: bool,
+    pub(crate) disable_name_resolution: bool,
+    pub(crate) validate_node_names: bool,
+    pub(crate) query_size_limit: u64,
+    pub(crate) query_response_size_limit: u64,
+    pub(crate) user_event_size_limit: u64,
+    pub(crate) reconnect_interval: Option<Duration>,
+    pub(crate) log_format: String,
+    pub(crate) enable_syslog: bool,
+    pub(crate) syslog_facility: String,
+    pub(crate) statsd_addr: String,
+    pub(crate) statsite_addr: String,
+    pub(crate) metrics_addr: String,
 }
 
 impl Settings {
@@ -65,6 +78,8 @@ impl Settings {
             broadcast_timeout: Some(Duration::from_secs(5)),
             handlers_at_once: 1,
             handler_queue: 64,
+            log_format: "text".into(),
+            syslog_facility: "LOCAL0".into(),
             ..Self::default()
         }
     }
@@ -105,6 +120,19 @@ impl Settings {
             handler_skip_busy,
             tags_file,
             keyring_file,
+            disable_coordinates,
+            disable_name_resolution,
+            validate_node_names,
+            query_size_limit,
+            query_response_size_limit,
+            user_event_size_limit,
+            reconnect_interval,
+            log_format,
+            enable_syslog,
+            syslog_facility,
+            statsd_addr,
+            statsite_addr,
+            metrics_addr,
         } = later;
         for (mine, theirs) in [
             (&mut self.node_name, node_name),
@@ -121,6 +149,11 @@ impl Settings {
             (&mut self.snapshot_path, snapshot_path),
             (&mut self.tags_file, tags_file),
             (&mut self.keyring_file, keyring_file),
+            (&mut self.log_format, log_format),
+            (&mut self.syslog_facility, syslog_facility),
+            (&mut self.statsd_addr, statsd_addr),
+            (&mut self.statsite_addr, statsite_addr),
+            (&mut self.metrics_addr, metrics_addr),
         ] {
             if !theirs.is_empty() {
                 *mine = theirs;
@@ -129,6 +162,7 @@ impl Settings {
         for (mine, theirs) in [
             (&mut self.retry_interval, retry_interval),
             (&mut self.broadcast_timeout, broadcast_timeout),
+            (&mut self.reconnect_interval, reconnect_interval),
             (&mut self.reconnect_timeout, reconnect_timeout),
             (&mut self.tombstone_timeout, tombstone_timeout),
             (&mut self.handler_timeout, handler_timeout),
@@ -140,6 +174,9 @@ impl Settings {
             (&mut self.retry_max_attempts, retry_max_attempts),
             (&mut self.handlers_at_once, handlers_at_once),
             (&mut self.handler_queue, handler_queue),
+            (&mut self.query_size_limit, query_size_limit),
+            (&mut self.query_response_size_limit, query_response_size_limit),
+            (&mut self.user_event_size_limit, user_event_size_limit),
         ] {
             if theirs > 0 {
                 *mine = theirs;
@@ -151,6 +188,10 @@ impl Settings {
         self.skip_leave_on_interrupt |= skip_leave_on_interrupt;
         self.rejoin_after_leave |= rejoin_after_leave;
         self.handler_skip_busy |= handler_skip_busy;
+        self.disable_coordinates |= disable_coordinates;
+        self.disable_name_resolution |= disable_name_resolution;
+        self.validate_node_names |= validate_node_names;
+        self.enable_syslog |= enable_syslog;
         self.event_handlers.extend(event_handlers);
         self.tags.extend(tags);
         self.start_join.extend(start_join);

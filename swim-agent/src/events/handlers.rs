@@ -7,6 +7,7 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
@@ -118,7 +119,9 @@ fn matching(list: &Mutex<Vec<Arc<Handler>>>, occurrence: &Occurrence) -> Vec<Arc
 }
 
 async fn run(agent: &Agent, handler: &Handler, occurrence: &Occurrence, limit: Option<Duration>) {
+    let started = Instant::now();
     let answer = script::run(&handler.script, occurrence, &agent.cluster.local(), limit).await;
+    agent.metrics.invoked(&handler.filter.to_string(), &handler.script, started.elapsed());
     if let (Some(answer), Occurrence::Query { id, name, .. }) = (answer, occurrence)
         && let Err(error) = agent.cluster.respond(*id, &answer)
     {

@@ -9,6 +9,8 @@ use std::io::{Write, stdout};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::log::{Entry, Format, Level, json};
+
 /// Where an agent's output goes. Clones write to the same place, in order.
 #[derive(Clone)]
 pub(crate) struct Console {
@@ -20,6 +22,7 @@ struct Shared {
     /// Log lines that came before the release; `None` after it.
     held: Option<VecDeque<String>>,
     dropped: u64,
+    format: Format,
 }
 
 enum Job {
@@ -32,25 +35,43 @@ impl Console {
     pub(crate) fn new() -> Self {
         let (lines, jobs) = sync_channel(WAITING_MAX);
         std::thread::spawn(move || write_lines(&jobs));
-        Self { shared: Arc::new(Mutex::new(Shared { lines, held: Some(VecDeque::new()), dropped: 0 })) }
+        Self {
+            shared: Arc::new(Mutex::new(Shared {
+                lines,
+                held: Some(VecDeque::new()),
+                dropped: 0,
+                format: Format::Text,
+            })),
+        }
     }
 
-    /// A message or an error of the agent itself.
+    /// Everything that follows is written in this form. With JSON nothing else comes out, so that a machine can read
+    /// all of it.
+    pub(crate) fn set_format(&self, format: Format) {
+        self.with(|shared| shared.format = format);
+    }
+
+    /// A message of the agent itself.
     pub(crate) fn say(&self, text: &str) {
-        self.with(|shared| shared.write(format!("==> {text}")));
+        self.with(|shared| shared.tell("==> ", Level::Info, text));
+    }
+
+    /// An error that ends the agent, or what it was asked to do.
+    pub(crate) fn fail(&self, text: &str) {
+        self.with(|shared| shared.tell("==> ", Level::Err, text));
     }
 
     /// A detail that belongs to the message before.
     pub(crate) fn info(&self, text: &str) {
-        self.with(|shared| shared.write(format!("    {text}")));
+        self.with(|shared| shared.tell("    ", Level::Info, text));
     }
 
     /// A line as it is.
     pub(crate) fn plain(&self, text: &str) {
-        self.with(|shared| shared.write(text.to_owned()));
+        self.with(|shared| shared.tell("", Level::Info, text));
     }
 
-    /// A log line.
+    /// A log line, in the form that everything is written in.
     pub(crate) fn log(&self, line: String) {
         self.with(|shared| match &mut shared.held {
             Some(held) => {
@@ -88,14 +109,32 @@ impl Console {
 }
 
 impl Shared {
+    fn tell(&mut self, prefix: &str, level: Level, text: &str) {
+        let line = match self.format {
+            Format::Text => format!("{prefix}{text}"),
+            // An empty line is for the eye.
+            Format::Json if text.is_empty() => return,
+            Format::Json => json_line(level, text.trim()),
+        };
+        self.write(line);
+    }
+
     fn write_log(&mut self, line: &str) {
         // As Go's logger: a line that ends with a line feed gets no second one.
-        self.write(format!("    {}", line.strip_suffix('\n').unwrap_or(line)));
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        self.write(match self.format {
+            Format::Text => format!("    {line}"),
+            Format::Json => line.to_owned(),
+        });
     }
 
     fn write(&mut self, line: String) {
         if self.dropped > 0 {
-            let notice = format!("    ({} lines were dropped: nobody reads this output)", self.dropped);
+            let notice = format!("({} lines were dropped: nobody reads this output)", self.dropped);
+            let notice = match self.format {
+                Format::Text => format!("    {notice}"),
+                Format::Json => json_line(Level::Warn, &notice),
+            };
             if self.lines.try_send(Job::Line(notice)).is_ok() {
                 self.dropped = 0;
             }
@@ -104,6 +143,11 @@ impl Shared {
             self.dropped += 1;
         }
     }
+}
+
+fn json_line(level: Level, text: &str) -> String {
+    let time = jiff::Zoned::now();
+    json::line(&Entry { time: &time, level, component: "agent", text, event: None, fields: &[] })
 }
 
 fn write_lines(jobs: &Receiver<Job>) {

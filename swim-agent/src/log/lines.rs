@@ -75,6 +75,8 @@ const CORE_LINES: &[(&str, &str, &str)] = &[
     ("member_failed",        "serf",       "EventMemberFailed: {member} {ip}"),
     ("member_update",        "serf",       "EventMemberUpdate: {member}"),
     ("member_reap",          "serf",       "EventMemberReap: {member}"),
+    ("member_leave_forced",  "serf",       "EventMemberLeave (forced): {member} {ip}"),
+    ("member_reap_forced",   "serf",       "EventMemberReap (forced): {member} {ip}"),
     ("reconnecting",         "serf",       "attempting reconnect to {member} {peer}"),
     ("healing",              "serf",       "attempting to reach {peer}, which is not a member (any more)"),
     ("healed",               "serf",       "found members by way of {peer}"),
@@ -88,6 +90,7 @@ const CORE_LINES: &[(&str, &str, &str)] = &[
     ("query_not_answered",   "serf",       "failed to answer a query of {member} at time {time}"),
     ("query_ack_not_relayed",    "serf",   "failed to relay an ack to {member}: too long"),
     ("query_answer_not_relayed", "serf",   "failed to relay a response to {member}: too long"),
+    ("query_response",       "serf",       "messageQueryResponseType: {member}"),
     ("query_response_unmatched", "serf",   "reply for non-running query (LTime: {time}) From: {member}"),
     ("query_response_over_limit", "serf",  "too many replies to a query, dropped one of {member}"),
     ("query_response_relayed",   "serf",   "Relaying response to addr: {to}"),
@@ -122,6 +125,20 @@ mod tests {
             Some(("serf", "Refuting an older leave intent".into()))
         );
         assert_eq!(core_line("unheard_of", |_| None), None);
+    }
+
+    /// What the core can tell is told.
+    #[test]
+    fn every_core_event_has_a_line() {
+        let table = concat!(env!("CARGO_MANIFEST_DIR"), "/../swim-core/src/log.rs");
+        let table = std::fs::read_to_string(table).unwrap();
+        let rows = table.lines().filter_map(|line| line.strip_prefix("//! | `"));
+        let names: Vec<_> =
+            rows.filter_map(|row| row.split(" | ").next()).flat_map(|names| names.split(", ")).collect();
+        assert!(names.len() > 30, "{names:?}");
+        for name in names.into_iter().map(|name| name.trim_matches('`')) {
+            assert!(core_line(name, |_| None).is_some(), "no line for {name}");
+        }
     }
 
     /// Braces come in pairs and hold the names of fields.

@@ -2,10 +2,13 @@
 //!
 //! Everything that is logged is a `tracing` event whose target is Serf's name for the component. `lines` says what
 //! the cluster's events read like, `console` how lines reach the terminal, `history` what `monitor` shows of them.
+//! `json` is the other form a line can have, `syslog` the other place it can go to.
 
 pub(crate) mod console;
 pub(crate) mod history;
+pub(crate) mod json;
 pub(crate) mod lines;
+pub(crate) mod syslog;
 
 use core::fmt::{self, Write as _};
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -18,6 +21,7 @@ use tracing::{Event, Metadata, Subscriber};
 
 use console::Console;
 use history::History;
+use syslog::Syslog;
 
 /// How much is logged. Serf's names; each level includes those after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +65,36 @@ impl From<tracing::Level> for Level {
     }
 }
 
+/// What lines look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// As Serf writes them.
+    Text,
+    Json,
+}
+
+impl Format {
+    pub(crate) fn from_name(name: &str) -> Result<Self, String> {
+        match name.to_lowercase().as_str() {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("Invalid log format: {name}. Valid log formats are: [text json]")),
+        }
+    }
+}
+
+/// Something that is logged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry<'a> {
+    pub(crate) time: &'a jiff::Zoned,
+    pub(crate) level: Level,
+    pub(crate) component: &'a str,
+    pub(crate) text: &'a str,
+    /// The core's name for it.
+    pub(crate) event: Option<&'a str>,
+    pub(crate) fields: &'a [(&'static str, String)],
+}
+
 /// A name that is no level, in upper case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnknownLevel(String);
@@ -77,12 +111,15 @@ pub(crate) struct Log {
     console: Console,
     history: History,
     level: Arc<AtomicU8>,
+    format: Format,
+    syslog: Option<Arc<Syslog>>,
 }
 
 impl Log {
-    /// Lines are held back until the console releases them.
-    pub(crate) fn new(console: Console, level: Level) -> Self {
-        Self { console, history: History::default(), level: Arc::new(AtomicU8::new(level as u8)) }
+    /// Lines are held back until the console releases them; the system's log has them at once.
+    pub(crate) fn new(console: Console, level: Level, format: Format, syslog: Option<Syslog>) -> Self {
+        let level = Arc::new(AtomicU8::new(level as u8));
+        Self { console, history: History::default(), level, format, syslog: syslog.map(Arc::new) }
     }
 
     /// The last lines, whatever the level.
@@ -126,23 +163,28 @@ impl Subscriber for Log {
 
     fn event(&self, event: &Event<'_>) {
         let metadata = event.metadata();
-        let (component, text) = if metadata.target() == CORE {
-            let mut fields = Fields::default();
-            event.record(&mut fields);
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let (component, text, event) = if metadata.target() == CORE {
             match lines::core_line(metadata.name(), |name| fields.get(name)) {
-                Some(line) => line,
+                Some((component, text)) => (component, text, Some(metadata.name())),
                 None => return,
             }
         } else {
-            let mut text = Message::default();
-            event.record(&mut text);
-            (component(metadata.target()).unwrap_or("agent"), text.finish())
+            (component(metadata.target()).unwrap_or("agent"), fields.message(), None)
         };
-        let level = (*metadata.level()).into();
-        let line = line(&jiff::Zoned::now(), level, component, &text);
+        let (time, level) = (jiff::Zoned::now(), (*metadata.level()).into());
+        let entry = Entry { time: &time, level, component, text: &text, event, fields: &fields.0 };
+        let line = line(&entry);
         self.history.add(level, line.trim_end_matches('\n'));
         if self.is_logged(level) {
-            self.console.log(line);
+            if let Some(syslog) = &self.syslog {
+                syslog.send(&entry);
+            }
+            self.console.log(match self.format {
+                Format::Text => line,
+                Format::Json => json::line(&entry),
+            });
         }
     }
 
@@ -163,31 +205,9 @@ fn component(target: &str) -> Option<&str> {
 /// The target of the core's events, which are names and fields without text.
 const CORE: &str = "swim";
 
-fn line(now: &jiff::Zoned, level: Level, component: &str, text: &str) -> String {
-    format!("{} [{}] {component}: {text}", now.strftime("%Y/%m/%d %H:%M:%S"), level.as_str())
-}
-
-/// The text of an event, and its other fields behind it.
-#[derive(Default)]
-struct Message {
-    text: String,
-    fields: String,
-}
-
-impl Message {
-    fn finish(self) -> String {
-        if self.fields.is_empty() { self.text } else { format!("{}:{}", self.text, self.fields) }
-    }
-}
-
-impl Visit for Message {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing to a string cannot fail.
-        let _ = match field.name() {
-            "message" => write!(self.text, "{value:?}"),
-            name => write!(self.fields, " {name}={value:?}"),
-        };
-    }
+fn line(entry: &Entry<'_>) -> String {
+    let Entry { time, level, component, text, .. } = entry;
+    format!("{} [{}] {component}: {text}", time.strftime("%Y/%m/%d %H:%M:%S"), level.as_str())
 }
 
 /// The fields of an event, each as text.
@@ -197,6 +217,17 @@ struct Fields(Vec<(&'static str, String)>);
 impl Fields {
     fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The text of an event, and its other fields behind it.
+    fn message(&mut self) -> String {
+        let at = self.0.iter().position(|(name, _)| *name == "message");
+        let mut text = at.map(|at| self.0.remove(at).1).unwrap_or_default();
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{} {name}={value}", if index == 0 { ":" } else { "" });
+        }
+        text
     }
 }
 
@@ -220,7 +251,24 @@ mod tests {
 
     #[test]
     fn a_line_looks_like_serfs() {
-        let now = jiff::civil::date(2026, 11, 22).at(20, 38, 30, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap();
-        assert_eq!(line(&now, Level::Warn, "agent.ipc", "text"), "2026/11/22 20:38:30 [WARN] agent.ipc: text");
+        let time = jiff::civil::date(2026, 11, 22).at(20, 38, 30, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap();
+        let entry =
+            Entry { time: &time, level: Level::Warn, component: "agent.ipc", text: "text", event: None, fields: &[] };
+        assert_eq!(line(&entry), "2026/11/22 20:38:30 [WARN] agent.ipc: text");
+    }
+
+    #[test]
+    fn formats_by_name() {
+        assert_eq!(Format::from_name("JSON"), Ok(Format::Json));
+        assert_eq!(Format::from_name("text"), Ok(Format::Text));
+        assert_eq!(Format::from_name("x").unwrap_err(), "Invalid log format: x. Valid log formats are: [text json]");
+    }
+
+    #[test]
+    fn fields_stand_behind_the_text() {
+        let mut fields = Fields(vec![("error", "x".into()), ("message", "text".into()), ("n", "1".into())]);
+        assert_eq!(fields.message(), "text: error=x n=1");
+        assert_eq!(fields.0.len(), 2);
+        assert_eq!(Fields(vec![("message", "text".into())]).message(), "text");
     }
 }

@@ -7,6 +7,7 @@ use swim_tokio::swim_core::serf::coordinate::Coordinate;
 use swim_tokio::swim_core::serf::query::{Query, RespondError};
 use swim_tokio::{AnswerError, KeyReport, Keys, KeysError};
 use tokio::sync::oneshot;
+use tracing::info;
 
 use crate::config::key;
 use crate::events::Events;
@@ -96,10 +97,20 @@ impl Session {
             Command::Leave => return self.leave(seq).await,
             Command::Query => self.query(seq).await?,
             Command::Respond => self.respond(seq).await?,
-            Command::InstallKey => self.change_key(seq, async |keys, key| keys.install(key).await).await?,
-            Command::UseKey => self.change_key(seq, async |keys, key| keys.use_key(key).await).await?,
-            Command::RemoveKey => self.change_key(seq, async |keys, key| keys.remove(key).await).await?,
+            Command::InstallKey => {
+                info!(target: "agent", "Initiating key installation");
+                self.change_key(seq, async |keys, key| keys.install(key).await).await?;
+            }
+            Command::UseKey => {
+                info!(target: "agent", "Initiating primary key change");
+                self.change_key(seq, async |keys, key| keys.use_key(key).await).await?;
+            }
+            Command::RemoveKey => {
+                info!(target: "agent", "Initiating key removal");
+                self.change_key(seq, async |keys, key| keys.remove(key).await).await?;
+            }
             Command::ListKeys => {
+                info!(target: "agent", "Initiating key listing");
                 let report = self.agent.cluster.keys().unchecked().list().await;
                 self.reply_keys(seq, report, true).await?;
             }

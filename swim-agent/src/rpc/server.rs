@@ -28,6 +28,7 @@ pub(crate) async fn serve(listener: TcpListener, agent: Arc<Agent>) {
             continue;
         };
         info!(target: "agent.ipc", "Accepted client: {from}");
+        agent.metrics.client();
         let agent = Arc::clone(&agent);
         tokio::spawn(async move {
             Session::new(stream, from.to_string(), agent).run().await;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::task::JoinSet;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::agent::{Agent, Exit};
 use crate::rpc::commands::Command;
@@ -88,6 +88,7 @@ impl Session {
 
     async fn handle(&mut self, header: &RequestHeader) -> Result<After, SessionError> {
         let seq = header.seq;
+        self.agent.metrics.command();
         let command = Command::from_name(&header.command);
         if !self.handshaken && command != Some(Command::Handshake) {
             self.reply(seq, HANDSHAKE_REQUIRED, None).await?;
@@ -112,6 +113,7 @@ impl Session {
 
     /// The end of the cluster and of the connection.
     pub(super) async fn leave(&mut self, seq: u64) -> Result<After, SessionError> {
+        info!(target: "agent.ipc", "Graceful leave triggered");
         let left = self.agent.leave().await.map_or_else(|error| error.to_string(), |()| String::new());
         let replied = self.reply(seq, &left, None).await;
         // Whether or not the client has waited for the answer.

@@ -4,7 +4,10 @@
 
 mod cluster;
 mod commands;
+mod deployment;
 mod life;
+mod log;
+mod metrics;
 mod rpc;
 mod startup;
 mod support;

@@ -78,7 +78,19 @@ impl Agent {
     pub(crate) fn start_at(ip: &str, name: &str, arguments: &[&str]) -> Self {
         let all = ["agent", "-profile=local", "-node", name, &format!("-bind={ip}:0"), &format!("-rpc-addr={ip}:0")];
         let mut command = command(&all);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(arguments);
+        Self::start_as(command)
+    }
+
+    /// Starts an agent in the directory that its files are in.
+    pub(crate) fn start_in(directory: &Path, arguments: &[&str]) -> Self {
+        let mut command = command(&["agent", "-profile=local", "-bind=127.0.0.1:0", "-rpc-addr=127.0.0.1:0"]);
+        command.current_dir(directory).args(arguments);
+        Self::start_as(command)
+    }
+
+    fn start_as(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (sender, lines) = channel();
         for pipe in
@@ -97,9 +109,11 @@ impl Agent {
         agent
     }
 
-    fn banner(&self, what: &str) -> SocketAddr {
+    /// An address that it has said.
+    pub(crate) fn banner(&self, what: &str) -> SocketAddr {
         let line = self.output.lines().find(|line| line.contains(what)).unwrap();
-        line.split('\'').nth(1).unwrap().parse().unwrap()
+        let said = line.split('\'').nth(1).unwrap();
+        said.trim_start_matches("http://").trim_end_matches("/metrics").parse().unwrap()
     }
 
     /// Waits for a line that contains `text`, also among those already printed.

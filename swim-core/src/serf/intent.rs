@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::cx::Cx;
 use crate::ids::{LamportTime, MemberId, Name};
-use crate::log::{Escaped, log};
+use crate::log::log;
 use crate::serf::event::MemberEvent;
 use crate::serf::leave::Leaving;
 use crate::serf::member::Status;
@@ -74,7 +74,6 @@ impl RecentIntents {
 impl Serf {
     /// Somebody means to leave, or is made to. Whether others should hear it from us.
     pub(super) fn handle_leave_intent(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, leave: &Leave<'_>) -> bool {
-        log!(DEBUG, "leave_intent", member = Escaped(leave.node), time = leave.ltime);
         if !self.clock.witness(leave.ltime) {
             cx.stats.lamport_times_refused += 1;
             return false;
@@ -100,7 +99,7 @@ impl Serf {
             Some(Status::Alive) => self.records.set_status(id, Status::Leaving),
             Some(Status::Failed) => {
                 self.records.set_status(id, Status::Left);
-                self.tell(cx, swim, MemberEvent::Leave, id);
+                self.tell_forced(cx, swim, MemberEvent::Leave, id);
             }
             Some(Status::Leaving | Status::Left) | None => {}
         }
@@ -114,7 +113,6 @@ impl Serf {
     ///
     /// It calls off an intent to leave, but it does not revive the failed: that takes the member itself.
     pub(super) fn handle_join_intent(&mut self, cx: &mut Cx<'_>, join: &Join<'_>) -> bool {
-        log!(DEBUG, "join_intent", member = Escaped(join.node), time = join.ltime);
         if !self.clock.witness(join.ltime) {
             cx.stats.lamport_times_refused += 1;
             return false;

@@ -302,11 +302,21 @@ impl Serf {
     }
 
     pub(super) fn tell(&mut self, cx: &mut Cx<'_>, swim: &Swim, kind: MemberEvent, id: MemberId) {
+        log_event(kind, &cx.roster.slot(id).name, cx.roster.address(id));
+        self.announce(cx, swim, kind, id);
+    }
+
+    /// The same, of what somebody else wanted to become of the member.
+    pub(super) fn tell_forced(&mut self, cx: &mut Cx<'_>, swim: &Swim, kind: MemberEvent, id: MemberId) {
+        log_forced_event(kind, &cx.roster.slot(id).name, cx.roster.address(id));
+        self.announce(cx, swim, kind, id);
+    }
+
+    fn announce(&mut self, cx: &mut Cx<'_>, swim: &Swim, kind: MemberEvent, id: MemberId) {
         let Self { events, records, member_coalescer, snapshot, clock, .. } = self;
         let slot = cx.roster.slot(id);
         // Before anything is held back: the file is to know what happened, not when it was told.
         snapshot.on_member(cx.stats, cx.now, kind, &slot.name, cx.roster.address(id), clock.time());
-        log_event(kind, &slot.name, cx.roster.address(id));
         let info = |roster: &Roster| Member { id, roster, swim, records }.to_info();
         if member_coalescer.is_on() {
             let member = info(cx.roster);
@@ -327,6 +337,15 @@ fn log_event(kind: MemberEvent, name: &Name, address: SocketAddr) {
         MemberEvent::Failed => log!(INFO, "member_failed", member = name, ip = ip),
         MemberEvent::Update => log!(INFO, "member_update", member = name, ip = ip),
         MemberEvent::Reap => log!(INFO, "member_reap", member = name, ip = ip),
+    }
+}
+
+fn log_forced_event(kind: MemberEvent, name: &Name, address: SocketAddr) {
+    match kind {
+        MemberEvent::Leave => log!(INFO, "member_leave_forced", member = name, ip = address.ip()),
+        MemberEvent::Reap => log!(INFO, "member_reap_forced", member = name, ip = address.ip()),
+        // Nobody can be made to do these.
+        MemberEvent::Join | MemberEvent::Failed | MemberEvent::Update => log_event(kind, name, address),
     }
 }
 

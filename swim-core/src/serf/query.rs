@@ -300,6 +300,7 @@ impl Serf {
 
     /// An ack or an answer has come, to a query of ours if all is well.
     pub(super) fn handle_query_response(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, response: &QueryResponse<'_>) {
+        log!(DEBUG, "query_response", member = Escaped(response.from), time = response.ltime);
         let key = (response.ltime, response.id);
         let ack = response.is_ack();
         let running = self.queries.running.get_mut(&key);
@@ -376,7 +377,6 @@ impl Serf {
 impl Serf {
     /// Somebody asks. Whether others should hear it from us.
     pub(super) fn handle_query(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, query: &serf::Query<'_>) -> bool {
-        log!(DEBUG, "query", name = Escaped(query.name), time = query.ltime);
         if !self.query_clock.witness(query.ltime) {
             cx.stats.lamport_times_refused += 1;
             return false;

@@ -26,7 +26,8 @@ impl Serf {
             while let Some(id) = self.departed(failed, index) {
                 if self.outlived(cx, id, timeout) {
                     let (name, address) = (cx.roster.slot(id).name.clone(), cx.roster.address(id));
-                    self.erase(cx, swim, id);
+                    self.tell(cx, swim, MemberEvent::Reap, id);
+                    self.erase(cx, id);
                     if failed {
                         self.remember(cx, name, address);
                     }
@@ -45,7 +46,8 @@ impl Serf {
             return;
         }
         if self.records.get(id).status != Some(Status::Leaving) {
-            self.erase(cx, swim, id);
+            self.tell_forced(cx, swim, MemberEvent::Reap, id);
+            self.erase(cx, id);
         } else if cx.timers.deadline(Timer::Prune(id)).is_none() {
             let wait = self.config.broadcast_timeout + self.config.leave_propagate_delay;
             cx.timers.arm(Timer::Prune(id), cx.now + wait);
@@ -55,7 +57,8 @@ impl Serf {
     /// The time to leave is over.
     pub(crate) fn on_prune(&mut self, cx: &mut Cx<'_>, swim: &Swim, id: MemberId) {
         if self.records.get(id).status.is_some() {
-            self.erase(cx, swim, id);
+            self.tell_forced(cx, swim, MemberEvent::Reap, id);
+            self.erase(cx, id);
         }
     }
 
@@ -68,8 +71,7 @@ impl Serf {
         id != self.local && cx.now - self.records.get(id).leave_time > timeout
     }
 
-    fn erase(&mut self, cx: &mut Cx<'_>, swim: &Swim, id: MemberId) {
-        self.tell(cx, swim, MemberEvent::Reap, id);
+    fn erase(&mut self, cx: &mut Cx<'_>, id: MemberId) {
         self.records.remove(id);
         if let Some(coordinates) = &mut self.coordinates {
             coordinates.forget(id);

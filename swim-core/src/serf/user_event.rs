@@ -289,7 +289,6 @@ impl Serf {
     pub(super) fn handle_user_event(&mut self, cx: &mut Cx<'_>, event: &Message<'_>) -> bool {
         let Message { ltime, name, coalesce, .. } = *event;
         let payload = event.payload.as_deref();
-        log!(DEBUG, "user_event", event = Escaped(name), time = ltime);
         if !self.event_clock.witness(ltime) {
             cx.stats.lamport_times_refused += 1;
             return false;

@@ -1,0 +1,144 @@
+//! What can be read in the log.
+
+use serde_json::Value;
+
+use crate::support::{Agent, Directory};
+
+/// One JSON object a line, nothing else, from the first line to the last.
+#[test]
+fn json_lines() {
+    let mut a = Agent::start("a", &["-log-format=json", "-log-level=debug"]);
+    let b = Agent::start("b", &["-join", &a.bind.to_string()]);
+    let bind = b.bind;
+    a.wait_for(r#""message":"EventMemberJoin: b 127.0.0.1""#);
+    let mut monitor = crate::support::Raw::shaken(&a);
+    monitor.send(b"\x82\xa7Command\xa7monitor\xa3Seq\x01\x81\xa8LogLevel\xa4INFO");
+    assert_eq!(monitor.read().unwrap()["Error"], "");
+    monitor.read();
+    let line = monitor.read().unwrap()["Log"].as_str().unwrap().to_owned();
+    assert!(line.contains("[INFO] agent: Serf agent starting"), "monitor shows text: {line}");
+    a.signal("INT");
+    assert_eq!(a.ended(), Some(0), "{}", a.output);
+
+    let lines: Vec<Value> =
+        a.output.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e} in {line}"))).collect();
+    for line in &lines {
+        for key in ["time", "level", "component", "message"] {
+            assert!(line[key].is_string(), "no {key} in {line}");
+        }
+        let time = line["time"].as_str().unwrap();
+        assert!(time.parse::<jiff::Timestamp>().is_ok(), "{time}");
+    }
+    let find = |text: &str| {
+        let found = lines.iter().find(|line| line["message"].as_str().is_some_and(|message| message.contains(text)));
+        found.unwrap_or_else(|| panic!("no {text} in {}", a.output))
+    };
+    let joined = find("EventMemberJoin: b");
+    assert_eq!(
+        [
+            &joined["level"],
+            &joined["component"],
+            &joined["event"],
+            &joined["fields"]["member"],
+            &joined["fields"]["ip"]
+        ],
+        ["INFO", "serf", "member_join", "b", "127.0.0.1"]
+    );
+    assert_eq!(find("Serf agent running!")["component"], "agent");
+    assert_eq!(find("Caught signal: interrupt")["level"], "INFO");
+    assert!(find("Received event: member-join")["event"].is_null());
+    assert!(a.output.contains("\"exchange_answered\""), "of {bind}");
+}
+
+/// What people grep for, and programs; each line as Serf's agent writes it.
+#[test]
+fn lines_that_others_depend_on() {
+    let directory = Directory::new("lines");
+    let tags = directory.write("tags", r#"{"role": "web"}"#);
+    let keys = directory.write("keys", r#"["HvY8ubRZMgafUOWvrOadwOckVa1wN3QWAo46FVKbVN8="]"#);
+    let file = directory.write("a.json", r#"{"event_handlers": ["query:load=echo 1"]}"#);
+    let start = |name: &str, arguments: &[&str]| {
+        let debug = ["-log-level=debug", "-wire=serf", "-keyring-file", &keys];
+        Agent::start(name, &[&debug, arguments].concat())
+    };
+    let mut a = start("a", &["-tags-file", &tags, "-config-file", &file]);
+    let seed = a.bind.to_string();
+    let mut b = start("b", &["-retry-join", &seed]);
+    let mut c = start("c", &["-retry-join", &seed]);
+    for agent in [&a, &b, &c] {
+        agent.members_until(|members| members.matches(" alive").count() == 3);
+    }
+    b.wait_for("[INFO] agent: joined: 1 nodes");
+
+    assert_eq!(b.swim("join", &["127.0.0.1:1"]).code, Some(1));
+    assert_eq!(b.swim("event", &["-coalesce=false", "deploy", "v1"]).code, Some(0));
+    assert_eq!(b.swim("query", &["-relay-factor=2", "load", "x"]).code, Some(0));
+    assert_eq!(b.swim("tags", &["-set", "x=y"]).code, Some(0));
+    assert_eq!(a.swim("keys", &["-list"]).code, Some(0));
+    for line in [
+        format!("[INFO] agent: Restored 1 tag(s) from {tags}"),
+        format!("[INFO] agent: Restored keyring with 1 keys from {keys}"),
+        "[INFO] agent: Serf agent starting".into(),
+        "[INFO] serf: EventMemberJoin: a 127.0.0.1".into(),
+        "[INFO] serf: EventMemberJoin: b 127.0.0.1".into(),
+        "[DEBUG] memberlist: Stream connection from=127.0.0.1:".into(),
+        "[DEBUG] serf: messageJoinType: b".into(),
+        "[INFO] agent: Received event: member-join".into(),
+        "[INFO] agent.ipc: Accepted client: 127.0.0.1:".into(),
+        "[DEBUG] serf: messageUserEventType: deploy".into(),
+        "[INFO] agent: Received event: user-event: deploy".into(),
+        "[DEBUG] serf: messageQueryType: load".into(),
+        "[INFO] agent: Received event: query: load".into(),
+        "[DEBUG] agent: Event 'query' script output: 1".into(),
+        "[INFO] serf: EventMemberUpdate: b".into(),
+        "[INFO] agent: Received event: member-update".into(),
+        "[INFO] agent: Initiating key listing".into(),
+    ] {
+        a.wait_for(&line);
+    }
+    for line in [
+        format!("[INFO] agent: joining: [{seed}] replay: false"),
+        format!("[DEBUG] memberlist: Initiating push/pull sync with: {seed}"),
+        "[INFO] agent: Joining cluster...(replay: false)".into(),
+        "[INFO] agent: Join completed. Synced with 1 initial agents".into(),
+        "[WARN] agent: error joining: 1 error occurred:".into(),
+        "[DEBUG] agent: Requesting user event send: deploy. Coalesced: false. Payload: \"v1\"".into(),
+        "[DEBUG] agent: Requesting query send: load. Payload: \"x\"".into(),
+        "[DEBUG] serf: messageQueryResponseType: a".into(),
+    ] {
+        b.wait_for(&line);
+    }
+    // With three members and two relays, everybody relays for everybody.
+    c.wait_for(&format!("[DEBUG] serf: Relaying response to addr: {}", b.bind));
+
+    let address = format!("-bind={}", c.bind);
+    drop(c);
+    a.wait_for("[INFO] memberlist: Suspect c has failed, no acks received");
+    a.wait_for("[INFO] serf: EventMemberFailed: c 127.0.0.1");
+    assert_eq!(a.swim("force-leave", &["c"]).code, Some(0));
+    a.wait_for("[INFO] agent: Force leaving node: c");
+    a.wait_for("[DEBUG] serf: messageLeaveType: c");
+    a.wait_for("[INFO] serf: EventMemberLeave (forced): c 127.0.0.1");
+    let mut c = start("c", &[&address, "-join", &seed]);
+    c.wait_for("[DEBUG] serf: Refuting an older leave intent");
+    c.signal("TERM");
+    c.ended();
+    c.wait_for("[WARN] serf: Shutdown without a Leave");
+
+    assert_eq!(b.swim("leave", &[]).code, Some(0));
+    b.ended();
+    let mut rest = b.output.as_str();
+    for line in [
+        "[INFO] agent.ipc: Graceful leave triggered",
+        "[INFO] agent: requesting graceful leave from Serf",
+        "[INFO] agent: requesting serf shutdown",
+        "[INFO] agent: shutdown complete",
+        "[WARN] agent: Serf shutdown detected, quitting",
+    ] {
+        rest = rest.split_once(line).unwrap_or_else(|| panic!("no {line} in what is left of:\n{}", b.output)).1;
+    }
+    a.wait_for("[INFO] serf: EventMemberLeave: b 127.0.0.1");
+    assert_eq!(a.swim("force-leave", &["-prune", "b"]).code, Some(0));
+    a.wait_for("[INFO] agent: Force leaving node (prune): b");
+    a.wait_for("[INFO] serf: EventMemberReap (forced): b 127.0.0.1");
+}
