@@ -27,7 +27,7 @@ pub(crate) fn publish<R: Runtime>(shared: &Shared<R>) {
         (node.local().name().to_string(), node.stats().clone(), node.summary())
     });
     let io = shared.io.read();
-    let labels = vec![Label::new("node", name)];
+    let labels = [Label::new("node", name)];
     for (field, count) in stats.iter() {
         counter!(format!("swim_{field}"), labels.iter()).absolute(count);
     }

@@ -188,6 +188,8 @@ pub(crate) const COUNTERS: &[Family] = &[
             stat!(user_messages_over_limit).label(r#"what="user_messages""#),
             stat!(queries_over_limit).label(r#"what="queries""#),
             stat!(query_responses_over_limit).label(r#"what="query_responses""#),
+            stat!(seeds_over_limit).label(r#"what="seeds""#),
+            stat!(remembered_over_limit).label(r#"what="remembered""#),
         ],
     },
     Family {
@@ -275,6 +277,23 @@ pub(crate) const COUNTERS: &[Family] = &[
         name: "swim_reconnects_total",
         help: "Attempts to reach a failed member again.",
         counters: &[stat!(reconnects)],
+    },
+    Family {
+        name: "swim_heals_total",
+        help: "Attempts to reach a seed or a member of long ago, and those that brought members.",
+        counters: &[stat!(heals_tried).label(r#"outcome="tried""#), stat!(heals_met).label(r#"outcome="met""#)],
+    },
+    Family {
+        name: "swim_direct_messages_total",
+        help: "Messages from one member to another, by what became of them.",
+        counters: &[
+            stat!(messages_direct_sent).label(r#"outcome="sent""#),
+            stat!(messages_direct_confirmed).label(r#"outcome="confirmed""#),
+            stat!(messages_direct_failed).label(r#"outcome="failed""#),
+            stat!(messages_direct_received).label(r#"outcome="received""#),
+            stat!(messages_direct_misaddressed).label(r#"outcome="misaddressed""#),
+            stat!(messages_direct_refused).label(r#"outcome="refused""#),
+        ],
     },
     Family {
         name: "swim_user_events_total",

@@ -4,14 +4,14 @@
 //! what happens to sockets? The protocol itself is tested in virtual time, elsewhere. Every adapter has the same cases,
 //! because there is one list, at the end of this file. An adapter's `tests/conformance/main.rs` is
 //!
-//! ```ignore
+//! ```text
 //! mod harness; // implements `Harness` for `OnMine`
 //! swim_driver::conformance_tests!(crate::harness::OnMine);
 //! ```
 //!
 //! and its `tests/alone.rs`, a process of its own for what cannot share one, is
 //!
-//! ```ignore
+//! ```text
 //! #[path = "conformance/harness.rs"]
 //! mod harness;
 //! swim_driver::conformance_tests_alone!(harness::OnMine);
@@ -22,7 +22,8 @@
 //!
 //! ```text
 //! support   waiting with an end, members that do not dawdle           contract  what `Runtime` promises, without a cluster
-//! plain     a runtime without runtime, for the other side             members   messages  exchange  seeds    snapshot
+//! plain     a runtime without runtime, for the other side             members   messages  direct    exchange  seeds
+//!                                                                     healing   keys      snapshot
 //! watched   a runtime that notes what is sent, and makes trouble      life      cancel    hostile   sockets  replay   alone
 //! ```
 
