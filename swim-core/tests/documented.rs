@@ -101,7 +101,9 @@ fn public_items(text: &str) -> Vec<(String, String)> {
         } else {
             let is_item = ["pub fn ", "pub const fn ", "pub struct ", "pub enum ", "pub trait ", "pub type "]
                 .iter()
-                .any(|start| code.starts_with(start));
+                .any(|start| code.starts_with(start))
+                // In the body of a macro; the docs stand where it is used.
+                && !code.contains('$');
             if is_item && !hidden {
                 items.push((code.to_owned(), core::mem::take(&mut docs)));
             }
