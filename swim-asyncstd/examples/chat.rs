@@ -3,8 +3,8 @@
 //! In two terminals, and in as many more as you like:
 //!
 //! ```sh
-//! cargo run -p swim-asyncstd --example chat -- alice 127.0.0.1:7201
-//! cargo run -p swim-asyncstd --example chat -- bob 127.0.0.1:7202 127.0.0.1:7201
+//! cargo run -p swim-asyncstd --example chat-asyncstd -- alice 127.0.0.1:7201
+//! cargo run -p swim-asyncstd --example chat-asyncstd -- bob 127.0.0.1:7202 127.0.0.1:7201
 //! ```
 //!
 //! The arguments are a name, the address to listen on, and somebody who is there already. It prints who comes and goes

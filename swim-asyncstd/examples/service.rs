@@ -3,8 +3,8 @@
 //! In two terminals:
 //!
 //! ```sh
-//! cargo run -p swim-asyncstd --example service -- web-1 127.0.0.1:7301 60 http=8080 metrics=9100
-//! cargo run -p swim-asyncstd --example service -- db-1 127.0.0.1:7302 20 sql=5432 127.0.0.1:7301
+//! cargo run -p swim-asyncstd --example service-asyncstd -- web-1 127.0.0.1:7301 60 http=8080 metrics=9100
+//! cargo run -p swim-asyncstd --example service-asyncstd -- db-1 127.0.0.1:7302 20 sql=5432 127.0.0.1:7301
 //! ```
 //!
 //! The arguments are a name, the address to listen on, for how many seconds, and then services (`NAME=PORT`) and

@@ -1,7 +1,7 @@
 //! Three members in one process: they join, hear of each other, answer a question, and one of them leaves.
 //!
 //! ```sh
-//! cargo run -p swim-smol --example hello
+//! cargo run -p swim-smol --example hello-smol
 //! ```
 //!
 //! It ends by itself after a second or two, and prints what `ant` sees; which of the others comes first is chance:
@@ -55,7 +55,9 @@ async fn hello() -> Result<(), Box<dyn Error>> {
 
 /// A member on a free port of the loopback interface.
 async fn start(name: &str) -> Result<Cluster, Box<dyn Error>> {
-    Ok(Cluster::start(Options::local(name, "127.0.0.1:0".parse()?)).await?)
+    let mut options = Options::local(name, "127.0.0.1:0".parse()?);
+    options.config.swim.retransmit_mult = 8; // of the preset's two transmissions, both may go to the same one of two
+    Ok(Cluster::start(options).await?)
 }
 
 /// Waits until this happens to a member other than `ant`, and prints it.
