@@ -27,7 +27,7 @@ use swim_tokio::swim_core::serf::query::Query;
 use swim_tokio::swim_core::serf::tags::Tags;
 use swim_tokio::{Answers, AskError, Cluster, LeaveError, UserEventError};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
@@ -35,7 +35,7 @@ use crate::agent::plan::Plan;
 use crate::agent::signals::{Signal, Signals};
 use crate::config::{Settings, Source};
 use crate::events::handlers::{Handler, Handlers, Policy};
-use crate::events::{Events, Told};
+use crate::events::{Events, OCCURRENCES_MAX, Occurrence, Told};
 use crate::io_text::io_text;
 use crate::log::Log;
 use crate::log::console::Console;
@@ -60,6 +60,8 @@ pub(crate) struct Agent {
     pub(crate) rpc_auth: String,
     pub(crate) history: History,
     pub(crate) metrics: Metrics,
+    /// What happens in the cluster, for the streams of clients.
+    pub(crate) occurrences: broadcast::Sender<Arc<Occurrence>>,
     /// Those that it was started with; a reload may have replaced them.
     pub(crate) handlers: Vec<Arc<Handler>>,
     /// Empty: tags are not kept.
@@ -216,6 +218,7 @@ async fn live(launch: &Launch, mut plan: Plan, console: &Console, log: &Log) -> 
         rpc_auth: settings.rpc_auth.clone(),
         history: log.history().clone(),
         metrics: metrics.clone(),
+        occurrences: broadcast::Sender::new(OCCURRENCES_MAX),
         handlers: plan.handlers.clone(),
         tags_file: settings.tags_file.clone().into(),
         keyring_file: settings.keyring_file.clone().into(),
@@ -297,7 +300,7 @@ fn policy(settings: &Settings) -> Policy {
     }
 }
 
-/// Turns the cluster's events into log lines and runs of handlers. A name that most members hold to be somebody else's ends the agent.
+/// Hands the cluster's events to log, handlers and streams. A name that most members hold to be somebody else's ends the agent.
 async fn watch_events(mut events: Events, handlers: Handlers, agent: Arc<Agent>) {
     while let Some(told) = events.next().await {
         match told {
@@ -305,6 +308,8 @@ async fn watch_events(mut events: Events, handlers: Handlers, agent: Arc<Agent>)
                 info!(target: "agent", "Received event: {}", occurrence.describe());
                 agent.metrics.occurred(&occurrence);
                 handlers.handle(&occurrence);
+                // Without a stream nobody receives it.
+                let _ = agent.occurrences.send(occurrence);
             }
             Told::Other(event) => {
                 log_event(&event);

@@ -11,7 +11,7 @@ pub(crate) fn exit_on_interrupt(code: i32, text: Option<&'static str>) {
     thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
         if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
-            text.into_iter().for_each(say);
+            text.map(say);
             exit(code);
         }
     });

@@ -132,7 +132,7 @@ fn run(program: &str, command: &Command, arguments: &[String]) -> ExitCode {
             Failure::Message(text) => say(&format!("{}{text}", command.prefix)),
             Failure::Usage("") => say(&help(program, command)),
             Failure::Usage(text) => say(&format!("{text}\n\n{}", help(program, command))),
-        }
+        };
         ExitCode::FAILURE
     })
 }
@@ -189,9 +189,9 @@ fn help(program: &str, command: &Command) -> String {
     text.trim_end().to_owned()
 }
 
-/// Prints a result. Somebody who has closed the output does not want it.
-fn say(text: &str) {
-    let _ = writeln!(stdout(), "{text}");
+/// Prints a result; whether anybody reads it. Somebody who has closed the output does not want it.
+fn say(text: &str) -> bool {
+    writeln!(stdout(), "{text}").is_ok()
 }
 
 /// Prints help, or what is wrong with the arguments.

@@ -43,14 +43,18 @@ fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
     let log = client.monitor(parsed.text("log-level").unwrap_or("INFO")).map_err(|error| failed("monitor", &error))?;
     loop {
         let Ok((seq, body)) = client.record() else { return Err(Failure::Message(ENDED.to_owned())) };
-        match (seq == log, as_text) {
+        let shown = match (seq == log, as_text) {
             (true, true) => {
                 let line = Fields::new(body, &["Log"]).and_then(|mut fields| fields.text("Log"));
-                line.iter().for_each(|line| say(line));
+                line.map_or(true, |line| say(&line))
             }
             (false, true) => say(&event_text(&body)),
             // One document a line.
             (_, false) => say(&json(&body).to_string()),
+        };
+        if !shown {
+            // The rest of a pipe has ended. Nothing else would end us.
+            return Ok(ExitCode::FAILURE);
         }
     }
 }

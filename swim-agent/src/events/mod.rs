@@ -79,13 +79,12 @@ impl Events {
         Self { events, next: None }
     }
 
-    /// The next; `None` when the cluster has stopped. Cancel-safe.
+    /// The next; `None` when the cluster has stopped.
     pub(crate) async fn next(&mut self) -> Option<Told> {
         let first = match self.next.take() {
             Some(event) => event,
             None => self.events.next().await?,
         };
-        // From here on nothing waits, so nothing that was taken can be lost.
         Some(match first {
             Event::Member { kind, member } => {
                 let mut members = vec![member];
@@ -127,3 +126,5 @@ impl Events {
 
 /// Members in one list. Serf has no limit; ours keeps a record well below what clients read.
 const MEMBERS_MAX: usize = 1024;
+/// What is kept, once for all streams, for those whose clients read slowly. The oldest goes first, and they are told.
+pub(crate) const OCCURRENCES_MAX: usize = 4096;

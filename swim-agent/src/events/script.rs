@@ -1,6 +1,8 @@
 //! One run of an event handler's script (Serf: `invoke.go`): what it finds in its environment and on its standard
 //! input, and what comes of it.
 
+use core::future::pending;
+use core::pin::pin;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -28,7 +30,8 @@ pub(crate) async fn run(
 ) -> Option<Vec<u8>> {
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(script).envs(environment(occurrence, local));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    // Not killed when the agent ends: it may be what restarts the agent.
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if limit.is_some() {
         // Its children are to end with it. Without a limit it stays in ours, as with Serf, and hears of Ctrl-C.
         command.process_group(0);
@@ -67,39 +70,43 @@ async fn execute(
         }
         // Dropped: the end of the file.
     };
-    let talk = async { tokio::join!(feed, output.collect(stdout), output.collect(stderr)) };
+    let mut talk = pin!(async { tokio::join!(feed, output.collect(stdout), output.collect(stderr)) });
+    let mut talks = true;
     let pid = child.id();
-    let finish = async {
-        tokio::pin!(talk);
-        let status = tokio::select! {
-            status = child.wait() => status,
+    let late = async {
+        match limit {
+            Some(limit) => sleep(limit).await,
+            None => pending().await,
+        }
+    };
+    let (mut late, mut slow) = (pin!(late), pin!(sleep(SLOW)));
+    let mut is_slow = false;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status?,
             // Closing its output is not its end.
-            _ = &mut talk => return child.wait().await,
-        };
+            _ = &mut talk, if talks => talks = false,
+            () = &mut slow, if !is_slow => {
+                is_slow = true;
+                warn!(target: "agent", "Script '{script}' slow, execution exceeding {}s", SLOW.as_secs());
+            }
+            () = &mut late => {
+                kill_group(pid);
+                let text = format!("killed after {:?}", limit.unwrap_or_default());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            }
+        }
+    };
+    if talks {
         // What it has started in the background may hold the output open for ever.
         let _ = timeout(LINGER, talk).await;
-        status
-    };
-    let finished = async {
-        tokio::pin!(finish);
-        tokio::select! {
-            status = &mut finish => return status,
-            () = sleep(SLOW) => {}
-        }
-        warn!(target: "agent", "Script '{script}' slow, execution exceeding {}s", SLOW.as_secs());
-        finish.await
-    };
-    let status = match limit {
-        None => finished.await?,
-        Some(limit) => match timeout(limit, finished).await {
-            Ok(status) => status?,
-            Err(_) => {
-                kill_group(pid);
-                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("killed after {limit:?}")));
-            }
-        },
-    };
-    Ok((status, output.take()))
+    }
+    let (total, output) = output.take();
+    if total > output.len() {
+        let kept = output.len();
+        warn!(target: "agent", "Script '{script}' generated {total} bytes of output, truncated to {kept}");
+    }
+    Ok((status, output))
 }
 
 fn kill_group(pid: Option<u32>) {
@@ -110,24 +117,26 @@ fn kill_group(pid: Option<u32>) {
     }
 }
 
-/// The last bytes of what a script prints, both streams as they come.
+/// The last bytes of what a script prints, both streams as they come, and how many there were in all.
 #[derive(Clone, Default)]
-struct Output(Arc<Mutex<VecDeque<u8>>>);
+struct Output(Arc<Mutex<(usize, VecDeque<u8>)>>);
 
 impl Output {
     async fn collect(&self, from: Option<impl AsyncRead + Unpin>) {
         let Some(mut from) = from else { return };
         let mut chunk = [0; 4096];
         while let Ok(len @ 1..) = from.read(&mut chunk).await {
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let (total, kept) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *total = total.saturating_add(len);
             kept.extend(&chunk[..len]);
             let over = kept.len().saturating_sub(OUTPUT_MAX);
             kept.drain(..over);
         }
     }
 
-    fn take(&self) -> Vec<u8> {
-        core::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into()
+    fn take(&self) -> (usize, Vec<u8>) {
+        let (total, kept) = core::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        (total, kept.into())
     }
 }
 
@@ -138,10 +147,33 @@ fn fault(status: ExitStatus) -> Option<String> {
     }
     Some(match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => format!("signal: {signal}"),
+        (None, Some(signal)) => {
+            let dumped = if status.core_dumped() { " (core dumped)" } else { "" };
+            format!("signal: {}{dumped}", signal_name(signal))
+        }
         (None, None) => status.to_string(),
     })
 }
+
+/// Go's name for a signal, of those that end scripts and have one number everywhere.
+fn signal_name(signal: i32) -> String {
+    let name = SIGNALS.iter().find(|(number, _)| *number == signal).map(|(_, name)| (*name).to_owned());
+    name.unwrap_or_else(|| format!("signal {signal}"))
+}
+
+const SIGNALS: &[(i32, &str)] = &[
+    (1, "hangup"),
+    (2, "interrupt"),
+    (3, "quit"),
+    (4, "illegal instruction"),
+    (6, "aborted"),
+    (8, "floating point exception"),
+    (9, "killed"),
+    (11, "segmentation fault"),
+    (13, "broken pipe"),
+    (14, "alarm clock"),
+    (15, "terminated"),
+];
 
 /// The variables beside those of the agent.
 fn environment(occurrence: &Occurrence, local: &MemberInfo) -> Vec<(String, OsString)> {
@@ -218,3 +250,32 @@ const OUTPUT_MAX: usize = 8192;
 const SLOW: Duration = Duration::from_secs(1);
 /// How long output is waited for when the script itself has ended.
 const LINGER: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_in_gos_words() {
+        #[rustfmt::skip]
+        let table = [
+            // wait status          words
+            (0,                     None),
+            (3 << 8,                Some("exit status 3")),
+            (9,                     Some("signal: killed")),
+            (11 | 0x80,             Some("signal: segmentation fault (core dumped)")),
+            (40,                    Some("signal: signal 40")),
+        ];
+        for (status, words) in table {
+            assert_eq!(fault(ExitStatus::from_raw(status)).as_deref(), words, "{status}");
+        }
+    }
+
+    #[test]
+    fn names_of_tags_become_names_of_variables() {
+        for (tag, variable) in [("dc-name", "SERF_TAG_DC_NAME"), ("a_1", "SERF_TAG_A_1"), ("\u{e9} x", "SERF_TAG___X")]
+        {
+            assert_eq!(tag_variable(tag), variable);
+        }
+    }
+}

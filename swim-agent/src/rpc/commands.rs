@@ -10,7 +10,6 @@ use tokio::sync::oneshot;
 use tracing::info;
 
 use crate::config::key;
-use crate::events::Events;
 use crate::events::filter::Filter as EventFilter;
 use crate::log::Level;
 use crate::rpc::filter::Filter;
@@ -150,7 +149,7 @@ impl Session {
     async fn members_filtered(&mut self, seq: u64) -> Result<(), SessionError> {
         let mut body = self.fields(&["Tags", "Status", "Name"]).await?;
         let filter = Filter::new(body.text_map("Tags")?, &body.text("Status")?, &body.text("Name")?)
-            .map_err(|error| SessionError::Filter(Box::new(error)))?;
+            .map_err(SessionError::Filter)?;
         let members = self.agent.cluster.members();
         let passing = members
             .iter()
@@ -170,12 +169,12 @@ impl Session {
         let list = self.fields(&["Type"]).await?.text("Type")?;
         let filters = match EventFilter::parse_list(&list) {
             Ok(_) if self.streams.contains_key(&seq) => return self.reply(seq, STREAM_EXISTS, None).await,
-            Ok(_) if self.streams.len() >= STREAMS_MAX => return self.reply(seq, TOO_MANY, None).await,
+            Ok(_) if self.is_full() => return self.reply(seq, TOO_MANY, None).await,
             Ok(filters) => filters,
             Err(_) => return self.reply(seq, "Invalid event filter", None).await,
         };
         // Before the reply: what happens from then on must not be missed.
-        let events = Events::new(self.agent.cluster.events());
+        let events = self.agent.occurrences.subscribe();
         self.reply(seq, "", None).await?;
         let (stop, stopped) = oneshot::channel();
         self.streams.insert(seq, stop);
@@ -212,7 +211,7 @@ impl Session {
             .fields(&["FilterNodes", "FilterTags", "RequestAck", "RelayFactor", "Timeout", "Name", "Payload"])
             .await?;
         let query = Asked::decode(&mut body)?;
-        if self.tasks.len() >= STREAMS_MAX {
+        if self.is_full() {
             return self.reply(seq, TOO_MANY, None).await;
         }
         if query.name.starts_with(INTERNAL) && !query.is_ping() {
@@ -221,11 +220,15 @@ impl Session {
         match self.agent.query(&query.borrow(&query.node_slices(), &query.tag_slices())) {
             Ok(answers) => {
                 self.reply(seq, "", None).await?;
-                self.tasks.spawn(send_answers(Arc::clone(&self.outgoing), seq, answers));
+                self.asked.spawn(send_answers(Arc::clone(&self.outgoing), seq, answers));
                 Ok(())
             }
             Err(error) => self.reply(seq, &error.to_string(), None).await,
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.streams.len() + self.asked.len() >= STREAMS_MAX
     }
 
     async fn respond(&mut self, seq: u64) -> Result<(), SessionError> {
@@ -350,7 +353,7 @@ fn coordinate_value(coordinate: Option<&Coordinate>) -> Value {
 
 /// Names of the nodes' own queries begin so.
 const INTERNAL: &[u8] = b"_serf_";
-/// Streams, and queries under way, of one connection.
+/// Streams and queries under way of one connection, together.
 const STREAMS_MAX: usize = 512;
 
 const STREAM_EXISTS: &str = "Stream with given sequence exists";

@@ -1,5 +1,6 @@
 //! Which members a client wants to see.
 
+use core::fmt;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -13,16 +14,24 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// Empty expressions for name and status mean "any"; those for tags do not.
-    pub(crate) fn new(tags: BTreeMap<String, String>, status: &str, name: &str) -> Result<Self, regex::Error> {
-        let given = |expression: &str| (!expression.is_empty()).then(|| anchored(expression)).transpose();
+    /// Empty expressions for name and status mean "any"; those for tags do not. They share one bound on their size: a
+    /// client that sends thousands of large ones must not keep the agent busy.
+    pub(crate) fn new(tags: BTreeMap<String, String>, status: &str, name: &str) -> Result<Self, FilterError> {
+        let given = |expression: &str| !expression.is_empty();
+        let count = tags.len() + usize::from(given(status)) + usize::from(given(name));
+        let len = tags.values().map(String::len).sum::<usize>() + status.len() + name.len();
+        if len > LEN_MAX {
+            return Err(FilterError::TooLong);
+        }
+        let compile = |expression: &str| anchored(expression, SIZE_MAX / count.max(1));
+        let optional = |expression: &str| given(expression).then(|| compile(expression)).transpose();
         Ok(Self {
-            name: given(name)?,
-            status: given(status)?,
+            name: optional(name)?,
+            status: optional(status)?,
             tags: tags
                 .into_iter()
-                .map(|(key, expression)| Ok((key, anchored(&expression)?)))
-                .collect::<Result<_, regex::Error>>()?,
+                .map(|(key, expression)| Ok((key, compile(&expression)?)))
+                .collect::<Result<_, FilterError>>()?,
         })
     }
 
@@ -35,15 +44,34 @@ impl Filter {
 }
 
 /// Serf anchors by concatenation: `a|b` means `^a` or `b$`.
-fn anchored(expression: &str) -> Result<Regex, regex::Error> {
+fn anchored(expression: &str, size_max: usize) -> Result<Regex, FilterError> {
     RegexBuilder::new(&format!("^{expression}$"))
-        .size_limit(SIZE_MAX)
-        .dfa_size_limit(SIZE_MAX)
+        .size_limit(size_max)
+        .dfa_size_limit(size_max)
         .nest_limit(NEST_MAX)
         .build()
+        .map_err(|error| FilterError::Regex(Box::new(error)))
 }
 
-/// Compiled size of one expression, in bytes: `.{1000}` fits, `(.{1000}){1000}` does not.
+/// Why members cannot be filtered so.
+#[derive(Debug)]
+pub(crate) enum FilterError {
+    Regex(Box<regex::Error>),
+    TooLong,
+}
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Regex(error) => error.fmt(f),
+            Self::TooLong => write!(f, "more than {LEN_MAX} bytes of expressions"),
+        }
+    }
+}
+
+/// Expressions of one filter together, in bytes.
+const LEN_MAX: usize = 4096;
+/// The same, compiled: `.{1000}` fits, `(.{1000}){1000}` does not.
 const SIZE_MAX: usize = 1 << 20;
 /// Nesting of one expression.
 const NEST_MAX: u32 = 64;
@@ -87,6 +115,19 @@ mod tests {
         for bad in ["(", &"(".repeat(100), &format!("{}x{}", "(".repeat(65), ")".repeat(65)), "(.{1000}){1000}"] {
             assert!(Filter::new(BTreeMap::new(), bad, "").is_err(), "{bad}");
         }
+    }
+
+    /// However many expressions there are, together they are no larger than one may be.
+    #[test]
+    fn the_bound_is_shared() {
+        let tags = |count: usize, expression: &str| {
+            (0..count).map(|n| (format!("k{n}"), expression.to_owned())).collect::<BTreeMap<_, _>>()
+        };
+        assert!(Filter::new(tags(64, "web-[0-9]+.*"), "alive", "n.*").is_ok());
+        assert!(Filter::new(tags(1, ".{1000}"), "", "").is_ok());
+        assert!(Filter::new(tags(64, ".{1000}"), "", "").is_err());
+        assert!(Filter::new(tags(1, &"x".repeat(LEN_MAX)), "", "").is_ok());
+        assert!(matches!(Filter::new(tags(1, &"x".repeat(LEN_MAX)), "", "y"), Err(FilterError::TooLong)));
     }
 
     #[test]

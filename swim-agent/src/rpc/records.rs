@@ -9,17 +9,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use swim_tokio::swim_core::ids::QueryId;
 use swim_tokio::{Answers, QueryAnswer};
-use tokio::sync::oneshot;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, oneshot};
 use tracing::warn;
 
+use crate::events::Occurrence;
 use crate::events::filter::Filter;
-use crate::events::{Events, Occurrence, Told};
 use crate::log::history::Watch;
 use crate::rpc::messages::member_value;
 use crate::rpc::msgpack::Value;
 use crate::rpc::outgoing::Outgoing;
 
-/// Dropping it stops the task between two records.
+/// Dropping it stops the task between two records. The reply to whoever stops it comes after the last one: it waits its
+/// turn behind a record that is being sent, or waits to be.
 pub(crate) type Stop = oneshot::Sender<Infallible>;
 
 /// Queries of which this connection has been told, by the numbers that it knows them by.
@@ -50,32 +52,28 @@ pub(crate) async fn send_events(
     outgoing: Arc<Outgoing>,
     seq: u64,
     filters: Vec<Filter>,
-    mut events: Events,
+    mut events: broadcast::Receiver<Arc<Occurrence>>,
     queries: Arc<Mutex<Queries>>,
     mut stop: oneshot::Receiver<Infallible>,
 ) {
     loop {
-        let told = tokio::select! {
+        let occurrence = tokio::select! {
             biased;
             _ = &mut stop => return,
-            told = events.next() => told,
+            occurrence = events.recv() => occurrence,
         };
-        let body = match told {
-            None => return,
-            Some(Told::Other(event)) => {
-                if let swim_tokio::swim_core::Event::Missed { count } = event {
-                    warn!(target: "agent.ipc", "Dropping event to stream {seq}: its client is {count} events behind");
-                }
+        let occurrence = match occurrence {
+            Ok(occurrence) => occurrence,
+            Err(RecvError::Lagged(count)) => {
+                warn!(target: "agent.ipc", "Dropping event to stream {seq}: its client is {count} events behind");
                 continue;
             }
-            Some(Told::Occurrence(occurrence)) => {
-                if !filters.iter().any(|filter| filter.matches(&occurrence)) {
-                    continue;
-                }
-                record(&occurrence, &queries)
-            }
+            Err(RecvError::Closed) => return,
         };
-        if outgoing.send(seq, "", Some(body)).await.is_err() {
+        if !filters.iter().any(|filter| filter.matches(&occurrence)) {
+            continue;
+        }
+        if outgoing.send_record(seq, || record(&occurrence, &queries)).await.is_err() {
             return;
         }
     }
@@ -125,7 +123,7 @@ pub(crate) async fn send_log(
             line = watch.next() => line,
         };
         let Some(line) = line else { return };
-        if outgoing.send(seq, "", Some(Value::map([("Log", Value::text(line.as_bytes()))]))).await.is_err() {
+        if outgoing.send_record(seq, || Value::map([("Log", Value::text(line.as_bytes()))])).await.is_err() {
             return;
         }
     }
@@ -146,7 +144,7 @@ pub(crate) async fn send_answers(outgoing: Arc<Outgoing>, seq: u64, mut answers:
             Some(_) => continue,
             None => (record("done", b"", Value::Nil), true),
         };
-        if outgoing.send(seq, "", Some(body)).await.is_err() || done {
+        if outgoing.send_record(seq, || body).await.is_err() || done {
             return;
         }
     }

@@ -12,7 +12,8 @@ use crate::rpc::session::Session;
 
 /// Serves clients until the task is dropped.
 pub(crate) async fn serve(listener: TcpListener, agent: Arc<Agent>) {
-    let places = Arc::new(Semaphore::new(CLIENTS_MAX));
+    let clients_max = clients_max();
+    let places = Arc::new(Semaphore::new(clients_max));
     loop {
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -24,11 +25,13 @@ pub(crate) async fn serve(listener: TcpListener, agent: Arc<Agent>) {
             }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            warn!(target: "agent.ipc", "Refused client {from}: {CLIENTS_MAX} are connected");
+            warn!(target: "agent.ipc", "Refused client {from}: {clients_max} are connected");
             continue;
         };
         info!(target: "agent.ipc", "Accepted client: {from}");
         agent.metrics.client();
+        // Records are small, and each is wanted now. What cannot be set only makes them late.
+        let _ = stream.set_nodelay(true);
         let agent = Arc::clone(&agent);
         tokio::spawn(async move {
             Session::new(stream, from.to_string(), agent).run().await;
@@ -37,6 +40,21 @@ pub(crate) async fn serve(listener: TcpListener, agent: Arc<Agent>) {
     }
 }
 
-/// Connections at once; more are closed as they come.
+/// Connections at once; more are closed as they come. Half of the descriptors are for the cluster and for scripts.
+#[cfg(unix)]
+fn clients_max() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limits = getrlimit(Resource::Nofile);
+    // The usual limit is low for the sake of ancient programs; a process may raise it, and Go's do.
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, maximum: limits.maximum });
+    let files = if raised.is_ok() { limits.maximum } else { limits.current };
+    files.and_then(|files| usize::try_from(files / 2).ok()).map_or(CLIENTS_MAX, |half| half.min(CLIENTS_MAX))
+}
+
+#[cfg(not(unix))]
+fn clients_max() -> usize {
+    CLIENTS_MAX
+}
+
 const CLIENTS_MAX: usize = 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

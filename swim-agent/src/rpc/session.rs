@@ -1,17 +1,20 @@
 //! One client's connection: the rules of order (handshake, authentication, then commands one after another). What each
 //! command does is in `commands`, what it starts in `records`.
 
+use core::convert::Infallible;
 use core::fmt;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
 use crate::agent::{Agent, Exit};
 use crate::rpc::commands::Command;
+use crate::rpc::filter::FilterError;
 use crate::rpc::messages::{DecodeError, Fields, RequestHeader};
 use crate::rpc::msgpack::{Framer, Value};
 use crate::rpc::outgoing::Outgoing;
@@ -28,8 +31,10 @@ pub(crate) struct Session {
     pub(super) streams: BTreeMap<u64, Stop>,
     pub(super) monitor: Option<(u64, Stop)>,
     pub(super) queries: Arc<Mutex<Queries>>,
-    /// Everything that sends records. They end with the session.
+    /// Streams and the monitor, which send records. They end with the session.
     pub(super) tasks: JoinSet<()>,
+    /// The same for queries under way.
+    pub(super) asked: JoinSet<()>,
 }
 
 impl Session {
@@ -50,6 +55,7 @@ impl Session {
             monitor: None,
             queries: Arc::default(),
             tasks: JoinSet::new(),
+            asked: JoinSet::new(),
         }
     }
 
@@ -82,7 +88,10 @@ impl Session {
                 Ok(After::Close) => return,
                 Err(error) => return error!(target: "agent.ipc", "Failed to evaluate request: {error}"),
             }
-            while self.tasks.try_join_next().is_some() {} // What is over takes no room.
+            // What is over takes no room.
+            for tasks in [&mut self.tasks, &mut self.asked] {
+                while tasks.try_join_next().is_some() {}
+            }
         }
     }
 
@@ -114,11 +123,22 @@ impl Session {
     /// The end of the cluster and of the connection.
     pub(super) async fn leave(&mut self, seq: u64) -> Result<After, SessionError> {
         info!(target: "agent.ipc", "Graceful leave triggered");
-        let left = self.agent.leave().await.map_or_else(|error| error.to_string(), |()| String::new());
-        let replied = self.reply(seq, &left, None).await;
-        // Whether or not the client has waited for the answer.
-        self.agent.exit(Exit::Left);
-        replied?;
+        let agent = Arc::clone(&self.agent);
+        let (tell, told) = oneshot::channel();
+        let (replied, reply) = oneshot::channel::<Infallible>();
+        // In a task of its own: who has begun to leave does so, and ends, also when its client is gone meanwhile.
+        tokio::spawn(async move {
+            let _ = tell.send(agent.leave().await);
+            let _ = reply.await;
+            agent.exit(Exit::Left);
+        });
+        let left = match told.await {
+            Ok(left) => left.map_or_else(|error| error.to_string(), |()| String::new()),
+            // The runtime is going down.
+            Err(_) => return Ok(After::Close),
+        };
+        self.reply(seq, &left, None).await?;
+        drop(replied);
         Ok(After::Close)
     }
 
@@ -215,7 +235,7 @@ const UNSUPPORTED_COMMAND: &str = "Unsupported command";
 pub(super) enum SessionError {
     Io(io::Error),
     Decode(DecodeError),
-    Filter(Box<regex::Error>),
+    Filter(FilterError),
 }
 
 impl From<io::Error> for SessionError {

@@ -45,6 +45,12 @@ impl Kind {
     }
 }
 
+fn signal_process(child: &Child, signal: &str) -> bool {
+    let script = format!("kill -s {signal} {}", child.id());
+    // The shell's own `kill`: no crate and no package is needed for it.
+    Command::new("sh").args(["-c", &script]).status().is_ok_and(|status| status.success())
+}
+
 fn substitute() -> Option<PathBuf> {
     std::env::var_os("SWIM_INTEROP_BINARY").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
@@ -83,6 +89,22 @@ impl Agent {
     ///
     /// It gets an address of its own and a tag `kind` that says which program it is; `args` come last.
     pub(crate) fn start(kind: Kind, name: &str, args: &[&str]) -> Self {
+        let mut agent = Self::launch(kind, name, args);
+        agent.await_rpc();
+        agent
+    }
+
+    /// The same for an agent that answers only those who have a token: returns once it refuses others.
+    pub(crate) fn start_guarded(kind: Kind, name: &str, args: &[&str]) -> Self {
+        let agent = Self::launch(kind, name, args);
+        wait_until(&format!("{} refuses on {}", agent.name, agent.rpc), secs(20), || {
+            let output = agent.ask(Kind::Serf, "members", &[]);
+            if output.stdout.contains("Authentication required") { Ok(()) } else { Err(output.stdout) }
+        });
+        agent
+    }
+
+    fn launch(kind: Kind, name: &str, args: &[&str]) -> Self {
         let ip = unused_address();
         let dir = std::env::temp_dir().join(format!("swim-interop-{ip}"));
         // Of an earlier run whose process id was the same.
@@ -92,9 +114,7 @@ impl Agent {
         let bind = SocketAddr::new(ip, 7946);
         let rpc = SocketAddr::new(ip, 7373);
         let child = spawn(kind, name, bind, rpc, &args, &dir);
-        let mut agent = Self { kind, name: name.to_owned(), bind, rpc, args, dir, child };
-        agent.await_rpc();
-        agent
+        Self { kind, name: name.to_owned(), bind, rpc, args, dir, child }
     }
 
     /// Starts the agent again after [`kill`](Self::kill): the same name, address and arguments, an empty memory.
@@ -114,6 +134,11 @@ impl Agent {
         fs::read_to_string(self.dir.join(path)).unwrap_or_else(|error| panic!("{path} of {}: {error}", self.name))
     }
 
+    /// The same, if there is one.
+    pub(crate) fn try_file(&self, path: &str) -> Option<String> {
+        fs::read_to_string(self.dir.join(path)).ok()
+    }
+
     fn await_rpc(&mut self) {
         wait_until(&format!("{} answers on {}", self.name, self.rpc), secs(20), || {
             if let Some(status) = self.child.try_wait().expect("the child is ours") {
@@ -129,9 +154,7 @@ impl Agent {
     }
 
     fn try_signal(&self, signal: &str) -> bool {
-        let script = format!("kill -s {signal} {}", self.child.id());
-        // The shell's own `kill`: no crate and no package is needed for it.
-        Command::new("sh").args(["-c", &script]).status().is_ok_and(|status| status.success())
+        signal_process(&self.child, signal)
     }
 
     /// Ends the process without a word to anybody.
@@ -172,6 +195,25 @@ impl Agent {
             .env_remove("SERF_RPC_AUTH")
             .stdin(Stdio::null());
         client
+    }
+
+    /// Starts `program command args` against this agent's RPC server, to run on.
+    pub(crate) fn watch(&self, program: Kind, command: &str, args: &[&str]) -> Watching {
+        let path = self.dir.join(command);
+        let output = File::create(&path).expect("the directory is ours");
+        let child = program
+            .command()
+            .arg(command)
+            .arg(format!("-rpc-addr={}", self.rpc))
+            .args(args)
+            .env_remove("SERF_RPC_ADDR")
+            .env_remove("SERF_RPC_AUTH")
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| cannot_run(program, &error));
+        Watching { child, path }
     }
 
     /// Makes this agent join `other`, and fails the test if it cannot.
@@ -269,6 +311,42 @@ impl Drop for Agent {
             let _ = self.child.wait();
         }
         let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A client program that runs on. Dropping it ends its process.
+pub(crate) struct Watching {
+    child: Child,
+    path: PathBuf,
+}
+
+impl Watching {
+    /// Waits until it has printed `text`.
+    pub(crate) fn wait_for(&mut self, text: &str) {
+        wait_until(&format!("{text:?} is printed"), secs(20), || {
+            let printed = fs::read_to_string(&self.path).map_err(|error| error.to_string())?;
+            if printed.contains(text) { Ok(()) } else { Err(printed) }
+        });
+    }
+
+    /// Sends a signal by name, such as `INT`.
+    pub(crate) fn signal(&self, signal: &str) {
+        assert!(signal_process(&self.child, signal), "kill -s {signal} failed");
+    }
+
+    /// Waits for the process to end by itself; its exit code.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        wait_until("the client ends", secs(20), || {
+            self.child.try_wait().expect("the child is ours").ok_or_else(|| "it still runs".to_owned())
+        })
+        .code()
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -15,6 +15,7 @@
 //! with members in this process: `member.rs`, then `user_events.rs`.
 
 mod calm;
+mod commands;
 mod departures;
 mod encryption;
 mod failure;

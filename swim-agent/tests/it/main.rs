@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod client;
 mod cluster;
 mod commands;
 mod deployment;
+mod files;
+mod handlers;
+mod hostile;
 mod life;
 mod log;
 mod metrics;

@@ -1,8 +1,9 @@
 //! Starting agents and running commands. Every wait ends by itself.
 
 use core::net::SocketAddr;
+use core::ops::{Deref, DerefMut};
 use core::time::Duration;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,7 +14,7 @@ use std::time::Instant;
 use serde_json::{Map, Value};
 
 /// Longer than anything here takes, on a machine that does other things as well.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a finished run left behind.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,38 +59,21 @@ fn drain(mut from: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// A running agent, killed when dropped.
-pub(crate) struct Agent {
+/// A program that runs, killed when dropped.
+pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
     /// What it has printed so far.
     pub(crate) output: String,
-    pub(crate) bind: SocketAddr,
-    pub(crate) rpc: SocketAddr,
 }
 
-impl Agent {
-    /// Starts an agent on free ports of 127.0.0.1 and waits until it is up.
-    pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
-        Self::start_at("127.0.0.1", name, arguments)
+impl Running {
+    /// Starts a command.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::spawn(command(arguments))
     }
 
-    /// The same on another loopback address.
-    pub(crate) fn start_at(ip: &str, name: &str, arguments: &[&str]) -> Self {
-        let all = ["agent", "-profile=local", "-node", name, &format!("-bind={ip}:0"), &format!("-rpc-addr={ip}:0")];
-        let mut command = command(&all);
-        command.args(arguments);
-        Self::start_as(command)
-    }
-
-    /// Starts an agent in the directory that its files are in.
-    pub(crate) fn start_in(directory: &Path, arguments: &[&str]) -> Self {
-        let mut command = command(&["agent", "-profile=local", "-bind=127.0.0.1:0", "-rpc-addr=127.0.0.1:0"]);
-        command.current_dir(directory).args(arguments);
-        Self::start_as(command)
-    }
-
-    fn start_as(mut command: Command) -> Self {
+    pub(crate) fn spawn(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (sender, lines) = channel();
@@ -101,19 +85,7 @@ impl Agent {
                 BufReader::new(pipe).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
             });
         }
-        let unknown = "0.0.0.0:0".parse().unwrap();
-        let mut agent = Self { child, lines, output: String::new(), bind: unknown, rpc: unknown };
-        agent.wait_for("Log data will now stream in");
-        agent.bind = agent.banner("Bind addr");
-        agent.rpc = agent.banner("RPC addr");
-        agent
-    }
-
-    /// An address that it has said.
-    pub(crate) fn banner(&self, what: &str) -> SocketAddr {
-        let line = self.output.lines().find(|line| line.contains(what)).unwrap();
-        let said = line.split('\'').nth(1).unwrap();
-        said.trim_start_matches("http://").trim_end_matches("/metrics").parse().unwrap()
+        Self { child, lines, output: String::new() }
     }
 
     /// Waits for a line that contains `text`, also among those already printed.
@@ -125,6 +97,23 @@ impl Agent {
                 Err(_) => panic!("no {text:?} in:\n{}", self.output),
             }
         }
+    }
+
+    /// Waits until so many lines contain `text`.
+    pub(crate) fn wait_for_several(&mut self, count: usize, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.output.matches(text).count() < count {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.output += &(line + "\n"),
+                Err(_) => panic!("not {count} times {text:?} in:\n{}", self.output),
+            }
+        }
+    }
+
+    /// What it has said between quotes in its banner.
+    fn said(&self, what: &str) -> &str {
+        let line = self.output.lines().find(|line| line.contains(what)).unwrap();
+        line.split('\'').nth(1).unwrap()
     }
 
     /// Forgets what has been printed, so that the next wait is for something new.
@@ -148,6 +137,69 @@ impl Agent {
         assert!(status.unwrap().success());
     }
 
+    /// Bytes of memory that it has in use.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A running agent.
+pub(crate) struct Agent {
+    pub(crate) name: String,
+    pub(crate) bind: SocketAddr,
+    pub(crate) rpc: SocketAddr,
+    running: Running,
+}
+
+impl Agent {
+    /// Starts an agent on free ports of 127.0.0.1 and waits until it is up.
+    pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
+        Self::start_at("127.0.0.1", name, arguments)
+    }
+
+    /// The same on another loopback address.
+    pub(crate) fn start_at(ip: &str, name: &str, arguments: &[&str]) -> Self {
+        Self::start_with(|_| {}, ip, name, arguments)
+    }
+
+    /// The same, with a say in how the process is started.
+    pub(crate) fn start_with(how: impl FnOnce(&mut Command), ip: &str, name: &str, arguments: &[&str]) -> Self {
+        let all = ["agent", "-profile=local", "-node", name, &format!("-bind={ip}:0"), &format!("-rpc-addr={ip}:0")];
+        let mut command = command(&all);
+        command.args(arguments);
+        how(&mut command);
+        Self::await_banner(Running::spawn(command))
+    }
+
+    /// Starts an agent in the directory that its files are in.
+    pub(crate) fn start_in(directory: &Path, arguments: &[&str]) -> Self {
+        let mut command = command(&["agent", "-profile=local", "-bind=127.0.0.1:0", "-rpc-addr=127.0.0.1:0"]);
+        command.current_dir(directory).args(arguments);
+        Self::await_banner(Running::spawn(command))
+    }
+
+    fn await_banner(mut running: Running) -> Self {
+        running.wait_for("Log data will now stream in");
+        let name = running.said("Node name").to_owned();
+        let (bind, rpc) = (running.said("Bind addr").parse().unwrap(), running.said("RPC addr").parse().unwrap());
+        Self { name, bind, rpc, running }
+    }
+
+    /// An address that it has said.
+    pub(crate) fn banner(&self, what: &str) -> SocketAddr {
+        self.said(what).trim_start_matches("http://").trim_end_matches("/metrics").parse().unwrap()
+    }
+
     /// Runs a command against this agent.
     pub(crate) fn swim(&self, name: &str, arguments: &[&str]) -> Finished {
         let rpc = format!("-rpc-addr={}", self.rpc);
@@ -166,12 +218,28 @@ impl Agent {
             thread::sleep(Duration::from_millis(50));
         }
     }
+
+    /// Waits until it has measured how far `other` is.
+    pub(crate) fn rtt_known(&self, other: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.swim("rtt", &[other]).code != Some(0) {
+            assert!(Instant::now() < deadline, "no probe of {other}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
 }
 
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl Deref for Agent {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.running
+    }
+}
+
+impl DerefMut for Agent {
+    fn deref_mut(&mut self) -> &mut Running {
+        &mut self.running
     }
 }
 
@@ -204,7 +272,7 @@ impl Drop for Directory {
 
 /// A raw RPC connection. Values are shown as JSON; bytes as `{"hex": ".."}`.
 pub(crate) struct Raw {
-    stream: TcpStream,
+    stream: BufReader<TcpStream>,
 }
 
 impl Raw {
@@ -212,7 +280,7 @@ impl Raw {
         let stream = TcpStream::connect(agent.rpc).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { stream }
+        Self { stream: BufReader::new(stream) }
     }
 
     /// Connects and shakes hands.
@@ -225,80 +293,100 @@ impl Raw {
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         // The agent may have closed already; what it answered is still to be read.
-        let _ = self.stream.write_all(bytes);
+        let _ = self.stream.get_mut().write_all(bytes);
     }
 
     /// Sends until the agent stops reading.
     pub(crate) fn send_what_fits(&mut self, mut bytes: &[u8]) {
-        self.stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
-        while let Ok(sent @ 1..) = self.stream.write(bytes) {
+        self.stream.get_mut().set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+        while let Ok(sent @ 1..) = self.stream.get_mut().write(bytes) {
             bytes = &bytes[sent..];
         }
     }
 
+    /// Another hand on the same connection, to send with.
+    pub(crate) fn writer(&self) -> TcpStream {
+        self.stream.get_ref().try_clone().unwrap()
+    }
+
     /// The next value, or `None` when the agent has closed.
     pub(crate) fn read(&mut self) -> Option<Value> {
-        let [marker] = self.take()?;
-        Some(match marker {
-            0x00..=0x7f => marker.into(),
-            0x80..=0x8f => self.map(usize::from(marker & 0x0f))?,
-            0x90..=0x9f => self.list(usize::from(marker & 0x0f))?,
-            0xa0..=0xbf => self.text(usize::from(marker & 0x1f))?,
-            0xc0 => Value::Null,
-            0xc2 | 0xc3 => (marker == 0xc3).into(),
-            0xc4 => {
-                let len = self.number::<1>()?;
-                let bytes = self.bytes(len)?;
-                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-                serde_json::json!({ "hex": hex })
-            }
-            0xcc => self.number::<1>()?.into(),
-            0xcd => self.number::<2>()?.into(),
-            0xce => self.number::<4>()?.into(),
-            0xd9 => self.number::<1>().and_then(|len| self.text(len))?,
-            0xda => self.number::<2>().and_then(|len| self.text(len))?,
-            0xdc => self.number::<2>().and_then(|len| self.list(len))?,
-            0xde => self.number::<2>().and_then(|len| self.map(len))?,
-            _ => panic!("an agent does not send marker {marker:02x}"),
-        })
+        decode(&mut self.stream)
     }
 
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let mut bytes = [0; N];
-        match self.stream.read_exact(&mut bytes) {
-            Ok(()) => Some(bytes),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("no answer"),
-            Err(_) => None,
-        }
+    /// Whether nothing comes for so long.
+    pub(crate) fn is_silent(&mut self, time: Duration) -> bool {
+        self.stream.get_mut().set_read_timeout(Some(time)).unwrap();
+        let silent = self.stream.fill_buf().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        self.stream.get_mut().set_read_timeout(Some(PATIENCE)).unwrap();
+        silent
     }
+}
 
-    fn number<const N: usize>(&mut self) -> Option<usize> {
-        Some(self.take::<N>()?.iter().fold(0, |number, &byte| number << 8 | usize::from(byte)))
-    }
+/// The next value; `None` at the end.
+pub(crate) fn decode(from: &mut impl Read) -> Option<Value> {
+    let [marker] = take(from)?;
+    Some(match marker {
+        0x00..=0x7f => marker.into(),
+        0x80..=0x8f => map(from, usize::from(marker & 0x0f))?,
+        0x90..=0x9f => list(from, usize::from(marker & 0x0f))?,
+        0xa0..=0xbf => text(from, usize::from(marker & 0x1f))?,
+        0xc0 => Value::Null,
+        0xc2 | 0xc3 => (marker == 0xc3).into(),
+        0xc4 => number::<1>(from).and_then(|len| binary(from, len))?,
+        0xc5 => number::<2>(from).and_then(|len| binary(from, len))?,
+        0xcb => f64::from_be_bytes(take(from)?).into(),
+        0xcc => number::<1>(from)?.into(),
+        0xcd => number::<2>(from)?.into(),
+        0xce => number::<4>(from)?.into(),
+        0xcf => number::<8>(from)?.into(),
+        0xd9 => number::<1>(from).and_then(|len| text(from, len))?,
+        0xda => number::<2>(from).and_then(|len| text(from, len))?,
+        0xdc => number::<2>(from).and_then(|len| list(from, len))?,
+        0xde => number::<2>(from).and_then(|len| map(from, len))?,
+        _ => panic!("an agent does not send marker {marker:02x}"),
+    })
+}
 
-    fn bytes(&mut self, len: usize) -> Option<Vec<u8>> {
-        (0..len).map(|_| self.take::<1>().map(|[byte]| byte)).collect()
+fn take<const N: usize>(from: &mut impl Read) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    match from.read_exact(&mut bytes) {
+        Ok(()) => Some(bytes),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("no answer"),
+        Err(_) => None,
     }
+}
 
-    fn text(&mut self, len: usize) -> Option<Value> {
-        Some(String::from_utf8(self.bytes(len)?).unwrap().into())
-    }
+fn number<const N: usize>(from: &mut impl Read) -> Option<usize> {
+    Some(take::<N>(from)?.iter().fold(0, |number, &byte| number << 8 | usize::from(byte)))
+}
 
-    fn list(&mut self, len: usize) -> Option<Value> {
-        (0..len).map(|_| self.read()).collect::<Option<Vec<_>>>().map(Value::Array)
-    }
+fn bytes(from: &mut impl Read, len: usize) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    from.read_exact(&mut bytes).ok().map(|()| bytes)
+}
 
-    fn map(&mut self, len: usize) -> Option<Value> {
-        let mut map = Map::new();
-        let mut previous = String::new();
-        for _ in 0..len {
-            let Value::String(key) = self.read()? else { panic!("a key is not a string") };
-            assert!(previous <= key, "keys are not sorted: {previous} {key}");
-            map.insert(key.clone(), self.read()?);
-            previous = key;
-        }
-        Some(Value::Object(map))
+fn binary(from: &mut impl Read, len: usize) -> Option<Value> {
+    let hex: String = bytes(from, len)?.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(serde_json::json!({ "hex": hex }))
+}
+
+fn text(from: &mut impl Read, len: usize) -> Option<Value> {
+    Some(String::from_utf8(bytes(from, len)?).unwrap().into())
+}
+
+fn list(from: &mut impl Read, len: usize) -> Option<Value> {
+    (0..len).map(|_| decode(from)).collect::<Option<Vec<_>>>().map(Value::Array)
+}
+
+fn map(from: &mut impl Read, len: usize) -> Option<Value> {
+    let mut map = Map::new();
+    for _ in 0..len {
+        let Value::String(key) = decode(from)? else { panic!("a key is not a string") };
+        let value = decode(from)?;
+        assert!(map.insert(key.clone(), value).is_none(), "{key} is there twice");
     }
+    Some(Value::Object(map))
 }
 
 pub(crate) fn vectors(name: &str) -> Value {
