@@ -22,35 +22,33 @@ use swim_smol::swim_core::serf::query::Query;
 use swim_smol::{Cluster, Events, Options, QueryAnswer};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    smol::block_on(hello())
-}
-
-async fn hello() -> Result<(), Box<dyn Error>> {
-    let (ant, bee, cat) = (start("ant").await?, start("bee").await?, start("cat").await?);
-    let (mut to_ant, mut to_bee, mut to_cat) = (ant.events(), bee.events(), cat.events());
-    let seed = [ant.bound_address().to_string()];
-    bee.join(&seed).await?;
-    cat.join(&seed).await?;
-    for _ in 0..2 {
-        show(&mut to_ant, MemberEvent::Join).await?;
-    }
-
-    // A question reaches everybody, the asker too, who need not answer.
-    let mut answers = ant.query(Query { name: b"how many are we?", ..Query::default() })?;
-    for (cluster, events) in [(&bee, &mut to_bee), (&cat, &mut to_cat)] {
-        let id = until(events, |event| if let Event::Query { id, .. } = event { Some(id) } else { None }).await?;
-        cluster.respond(id, format!("{} members", cluster.members().len()).as_bytes())?;
-    }
-    // They come as they arrive, until the question's time is over. Two are all there can be.
-    for _ in 0..2 {
-        if let Some(QueryAnswer::Response { from, payload }) = answers.next().await {
-            println!("{from} answers: {}", String::from_utf8_lossy(&payload));
+    smol::block_on(async {
+        let (ant, bee, cat) = (start("ant").await?, start("bee").await?, start("cat").await?);
+        let (mut to_ant, mut to_bee, mut to_cat) = (ant.events(), bee.events(), cat.events());
+        let seed = [ant.bound_address().to_string()];
+        bee.join(&seed).await?;
+        cat.join(&seed).await?;
+        for _ in 0..2 {
+            show(&mut to_ant, MemberEvent::Join).await?;
         }
-    }
 
-    cat.leave().await?;
-    show(&mut to_ant, MemberEvent::Leave).await?;
-    Ok(()) // Dropping the handles stops the members at once, without a goodbye: to others, that is a failure.
+        // A question reaches everybody, the asker too, who need not answer.
+        let mut answers = ant.query(Query { name: b"how many are we?", ..Query::default() })?;
+        for (cluster, events) in [(&bee, &mut to_bee), (&cat, &mut to_cat)] {
+            let id = until(events, |event| if let Event::Query { id, .. } = event { Some(id) } else { None }).await?;
+            cluster.respond(id, format!("{} members", cluster.members().len()).as_bytes())?;
+        }
+        // They come as they arrive, until the question's time is over. Two are all there can be.
+        for _ in 0..2 {
+            if let Some(QueryAnswer::Response { from, payload }) = answers.next().await {
+                println!("{from} answers: {}", String::from_utf8_lossy(&payload));
+            }
+        }
+
+        cat.leave().await?;
+        show(&mut to_ant, MemberEvent::Leave).await?;
+        Ok(()) // Dropping the handles stops the members at once, without a goodbye: to others, that is a failure.
+    })
 }
 
 /// A member on a free port of the loopback interface.

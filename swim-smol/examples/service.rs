@@ -1,6 +1,5 @@
-//! A service registry made of nothing but tags: each process says what it offers and shows who offers what.
-//!
-//! In two terminals:
+//! A service registry made of nothing but tags: each process says what it offers and shows who offers what. In two
+//! terminals:
 //!
 //! ```sh
 //! cargo run -p swim-smol --example service-smol -- web-1 127.0.0.1:7301 60 http=8080 metrics=9100
@@ -15,9 +14,7 @@
 //! metrics: 127.0.0.1:9100 (web-1)
 //! sql: 127.0.0.1:5432 (db-1)
 //! ```
-//!
-//! When its time is up it leaves, and its services vanish from the others' at once. Ctrl-C ends it like a crash: they
-//! vanish when the others have noticed, some seconds later.
+//! When its time is up it leaves, and its services vanish from the others'; after Ctrl-C they do so some seconds later.
 
 use core::error::Error;
 use core::net::SocketAddr;
@@ -29,27 +26,24 @@ use swim_smol::swim_core::serf::member::Status;
 use swim_smol::{Cluster, Events, Options};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    smol::block_on(service())
-}
-
-async fn service() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [name, address, seconds, rest @ ..] = &arguments[..] else {
-        return Err("usage: service NAME ADDRESS SECONDS [SERVICE=PORT | ADDRESS OF A MEMBER]...".into());
-    };
-    let mut options = Options::local(name.as_str(), address.parse()?);
-    options.config.tags = rest.iter().filter_map(|argument| argument.split_once('=')).collect();
-    let seeds: Vec<&String> = rest.iter().filter(|argument| !argument.contains('=')).collect();
-    let time = Duration::from_secs(seconds.parse()?);
-
-    let cluster = Cluster::start(options).await?;
-    let mut events = cluster.events();
-    cluster.join(&seeds).await?;
-    let over = async {
-        smol::Timer::after(time).await;
-    };
-    smol::future::or(show(&cluster, &mut events), over).await;
-    Ok(cluster.leave().await?)
+    smol::block_on(async {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let [name, address, seconds, rest @ ..] = &arguments[..] else {
+            return Err("usage: service NAME ADDRESS SECONDS [SERVICE=PORT | ADDRESS OF A MEMBER]...".into());
+        };
+        let mut options = Options::local(name.as_str(), address.parse()?);
+        options.config.tags = rest.iter().filter_map(|argument| argument.split_once('=')).collect();
+        let seeds: Vec<&String> = rest.iter().filter(|argument| !argument.contains('=')).collect();
+        let over = smol::Timer::after(Duration::from_secs(seconds.parse()?));
+        let cluster = Cluster::start(options).await?;
+        let mut events = cluster.events();
+        cluster.join(&seeds).await?;
+        smol::future::or(show(&cluster, &mut events), async {
+            over.await;
+        })
+        .await;
+        Ok(cluster.leave().await?)
+    })
 }
 
 /// Prints the registry each time it changes, until the cluster stops.
