@@ -5,25 +5,33 @@
 //! which an application talks to it. All of it is generic over a small [`Runtime`]; applications take the crate made
 //! for theirs (`swim-tokio`, for one), whose `Cluster` is this one with the parameter filled in.
 //!
-//! ```no_run
-//! use swim_driver::{Cluster, Options, Runtime};
+//! ```
+//! use swim_driver::{Cluster, Events, Options, Runtime};
 //! use swim_driver::swim_core::Event;
 //!
-//! async fn watch<R: Runtime>() -> Result<(), Box<dyn std::error::Error>> {
-//!     let mut options = Options::lan("web-1", "0.0.0.0:7946".parse()?);
-//!     options.config.tags.insert("role", "web");
-//!     let cluster = Cluster::<R>::start(options).await?;
-//!     let mut events = cluster.events();
-//!     cluster.join(&["seed.example.net", "10.0.0.7:7946"]).await?;
+//! /// Prints what happens until somebody joins.
+//! async fn watch<R: Runtime>(cluster: &Cluster<R>, events: &mut Events) {
 //!     while let Some(event) = events.next().await {
 //!         match event {
-//!             Event::Member { kind, member } => println!("{}: {}", kind.as_str(), member.name),
+//!             Event::Member { member, .. } if member.name == "web-2" => return println!("{} is there", member.name),
 //!             Event::Missed { .. } => println!("now {} members", cluster.members().len()),
 //!             _ => {}
 //!         }
 //!     }
-//!     Ok(())
 //! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut options = Options::local("web-1", "127.0.0.1:0".parse()?);
+//! options.config.tags.insert("role", "web");
+//! let first = Cluster::<swim_tokio::Tokio>::start(options).await?;
+//! let mut events = first.events();
+//! let second = swim_tokio::Cluster::start(Options::local("web-2", "127.0.0.1:0".parse()?)).await?;
+//! second.join(&[first.bound_address().to_string()]).await?;
+//! watch(&first, &mut events).await;
+//! assert_eq!(first.members().len(), 2);
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! # What runs
