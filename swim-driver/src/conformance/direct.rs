@@ -1,6 +1,6 @@
 //! Messages from one member to another.
 
-use futures_lite::future::zip;
+use futures_lite::future::{poll_once, zip};
 use swim_core::Event;
 use swim_core::node::input::CommandError;
 use swim_core::serf::direct::{Delivery, SendError};
@@ -61,11 +61,10 @@ pub(super) async fn giving_up_does_not_call_it_back<H: Harness>() {
     let mut at_b = b.events();
     for by in [Delivery::Datagram, Delivery::Stream] {
         let mut sending = Box::pin(a.send(b"b", b"hello", by));
-        core::future::poll_fn(|cx| {
-            assert!(sending.as_mut().poll(cx).is_pending(), "it was to be given up");
-            core::task::Poll::Ready(())
-        })
-        .await;
+        // Where the driver is a thread of its own, it can be done by then.
+        if let Some(sent) = poll_once(sending.as_mut()).await {
+            assert_eq!(sent, Ok(()));
+        }
         drop(sending);
         assert_eq!(message(&mut at_b).await, ("a".into(), b"hello".to_vec(), by));
     }
