@@ -1,5 +1,6 @@
 //! The loop: sends, waits, receives, and keeps the node's deadlines.
 
+use core::cell::Cell;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io::{self, ErrorKind};
@@ -154,17 +155,17 @@ impl Sender {
 }
 
 /// The receiving half.
+#[derive(Default)]
 struct Receiver {
-    datagram: Box<[u8]>,
     backoff: Backoff,
     /// After an error the socket is left alone until then.
     pause: Option<StdInstant>,
 }
 
-impl Default for Receiver {
-    fn default() -> Self {
-        Self { datagram: vec![0; DATAGRAM_MAX].into_boxed_slice(), backoff: Backoff::default(), pause: None }
-    }
+thread_local! {
+    /// Where datagrams are read into. Nobody keeps it across an await, so one is enough for a thread, however many
+    /// members run on it: it is the largest thing that each of them would own.
+    static DATAGRAM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 impl Receiver {
@@ -182,11 +183,19 @@ impl Receiver {
             return false;
         }
         self.pause = None;
+        let mut datagram = DATAGRAM.take();
+        datagram.resize(DATAGRAM_MAX, 0);
+        let more = self.receive_into(&mut datagram, shared, socket);
+        DATAGRAM.set(datagram);
+        more
+    }
+
+    fn receive_into<R: Runtime>(&mut self, buffer: &mut [u8], shared: &Shared<R>, socket: &R::Udp) -> bool {
         for _ in 0..DATAGRAMS_PER_WAKE {
-            match socket.try_recv_from(&mut self.datagram) {
+            match socket.try_recv_from(buffer) {
                 Ok((len, from)) => {
                     self.backoff.reset();
-                    let datagram = &mut self.datagram[..len];
+                    let datagram = &mut buffer[..len];
                     let result =
                         shared.with(|guarded, now| guarded.node.handle_datagram(now, from_socket(from), datagram));
                     if let Err(error) = result {

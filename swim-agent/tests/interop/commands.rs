@@ -1,7 +1,7 @@
 //! Every command of either client program against an agent of the other kind: Serf's client drives our agent, and ours
 //! drives Serf's, in a cluster of both.
 
-use crate::harness::{Agent, Kind, Output, secs, wait_status, wait_until, wait_whole};
+use crate::harness::{Agent, Kind, Output, secs, wait_forced, wait_status, wait_until, wait_whole};
 
 /// An agent of each kind in one cluster, and the client program that is to drive the first.
 struct Pair {
@@ -284,13 +284,10 @@ fn force_leave() {
             wait_status(agent, "third", "failed", secs(45));
         }
         assert_eq!(pair.ask("force-leave", &["nobody"]).stdout, "");
-        assert_eq!(pair.ask("force-leave", &["third"]).stdout, "");
-        for agent in [&pair.driven, &pair.other] {
-            wait_status(agent, "third", "left", secs(15));
-        }
-        assert_eq!(pair.ask("force-leave", &["-prune", "third"]).stdout, "");
-        for agent in [&pair.driven, &pair.other] {
-            wait_status(agent, "third", "none", secs(20));
+        for (args, status) in [(["third"].as_slice(), "left"), (&["-prune", "third"], "none")] {
+            for agent in [&pair.driven, &pair.other] {
+                wait_forced(agent, "third", status, || assert_eq!(pair.ask("force-leave", args).stdout, ""));
+            }
         }
     });
 }

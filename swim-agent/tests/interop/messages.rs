@@ -1,6 +1,6 @@
 //! Serf's messages, sent by Serf's agent: ours hears them, passes them on and answers.
 
-use crate::harness::{Agent, Kind, secs, wait_status, wait_until, wait_whole};
+use crate::harness::{Agent, Kind, secs, wait_forced, wait_status, wait_until, wait_whole};
 use crate::join::joins;
 
 fn ask(agent: &Agent, command: &str, args: &[&str]) -> String {
@@ -85,14 +85,9 @@ fn leaves_are_forced() {
     third.kill();
     wait_status(&swim, &third.name, "failed", secs(45));
     wait_status(&serf, &third.name, "failed", secs(45));
-    ask(&serf, "force-leave", &[&third.name]);
-    wait_status(&swim, &third.name, "left", secs(15));
-    // Nothing repeats a prune whose few copies are lost; a person would type it again.
-    wait_until("the member is forgotten", secs(20), || {
-        ask(&serf, "force-leave", &["-prune", &third.name]);
-        match swim.members()?.0.get(&third.name) {
-            None => Ok(()),
-            Some(_) => Err("it is still there".into()),
-        }
-    });
+    for (args, status) in [([&*third.name].as_slice(), "left"), (&["-prune", &third.name], "none")] {
+        wait_forced(&swim, &third.name, status, || {
+            ask(&serf, "force-leave", args);
+        });
+    }
 }

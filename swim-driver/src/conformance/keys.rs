@@ -114,7 +114,7 @@ pub(super) async fn changes_go_on_without_a_reader<H: Harness>() {
     {
         // Where the drivers are threads of their own, the others can have answered by then.
         if let Some(report) = poll_once(keys.install(&NEW)).await {
-            report.expect("they are asked");
+            let _: KeyReport = report.expect("they are asked");
         }
     }
     complete("use", keys.use_key(&NEW)).await;
