@@ -141,15 +141,23 @@ impl<S: Read + Write> Client<S> {
     }
 
     /// Waits for the next answer to the query; `None`: the time is up.
+    ///
+    /// When a query ends, HashiCorp's agent may send answers of nobody for a moment: it reads from closed channels. They
+    /// are left out.
     pub(crate) fn answer(&mut self) -> Result<Option<Answer>, ClientError> {
-        let (_, body) = self.record()?;
-        let mut fields = Fields::new(body, &["Type", "From", "Payload"])?;
-        let (kind, from) = (fields.text("Type")?, fields.text("From")?);
-        Ok(match kind.as_str() {
-            "ack" => Some(Answer { from, payload: None }),
-            "response" => Some(Answer { from, payload: Some(fields.bytes("Payload")?) }),
-            _ => None,
-        })
+        loop {
+            let (_, body) = self.record()?;
+            let mut fields = Fields::new(body, &["Type", "From", "Payload"])?;
+            let (kind, from) = (fields.text("Type")?, fields.text("From")?);
+            let payload = match kind.as_str() {
+                "ack" => None,
+                "response" => Some(fields.bytes("Payload")?),
+                _ => return Ok(None),
+            };
+            if !from.is_empty() {
+                return Ok(Some(Answer { from, payload }));
+            }
+        }
     }
 
     /// Starts a stream of the events that `filter` names; the number of its records.

@@ -1,7 +1,7 @@
 //! Every command of either client program against an agent of the other kind: Serf's client drives our agent, and ours
 //! drives Serf's, in a cluster of both.
 
-use crate::harness::{Agent, Kind, Output, secs, wait_forced, wait_status, wait_until, wait_whole};
+use crate::harness::{Agent, Kind, Output, answers, secs, wait_forced, wait_status, wait_until, wait_whole};
 
 /// An agent of each kind in one cluster, and the client program that is to drive the first.
 struct Pair {
@@ -32,6 +32,11 @@ impl Pair {
         let output = self.run(command, args);
         assert!(output.success, "{:?} {command} {args:?}: {}", self.program, output.stdout);
         output
+    }
+
+    /// What the members answer to a query.
+    fn query(&self, args: &[&str]) -> Output {
+        answers(|| self.ask("query", &[&["-timeout=3s"], args].concat()))
     }
 
     /// What it prints, its lines in order.
@@ -110,14 +115,13 @@ fn queries() {
             "Total Acks: 2",
             "Total Responses: 2",
         ];
-        assert_eq!(pair.lines("query", &["-timeout=3s", "load", "p"]), all);
-        assert_eq!(pair.lines("query", &["-timeout=3s", "-relay-factor=2", "load", "p"]), all);
+        assert_eq!(sorted(&pair.query(&["load", "p"]).stdout), all);
+        assert_eq!(sorted(&pair.query(&["-relay-factor=2", "load", "p"]).stdout), all);
         let one = ["Query 'load' dispatched", "Response from 'other': load-other-p", "Total Responses: 1"];
-        assert_eq!(pair.lines("query", &["-timeout=3s", "-no-ack", "-node=other", "load", "p"]), one);
+        assert_eq!(sorted(&pair.query(&["-no-ack", "-node=other", "load", "p"]).stdout), one);
         let kind = format!("kind={}", if driven == Kind::Swim { "se.f" } else { "sw.m" });
-        assert_eq!(pair.lines("query", &["-timeout=3s", "-no-ack", "-tag", &kind, "load", "p"]), one);
-        let json: serde_json::Value =
-            serde_json::from_str(&pair.ask("query", &["-timeout=3s", "-format=json", "load", "p"]).stdout).unwrap();
+        assert_eq!(sorted(&pair.query(&["-no-ack", "-tag", &kind, "load", "p"]).stdout), one);
+        let json: serde_json::Value = serde_json::from_str(&pair.query(&["-format=json", "load", "p"]).stdout).unwrap();
         assert_eq!(json["Responses"], serde_json::json!({ "driven": "load-driven-p\n", "other": "load-other-p\n" }));
         assert_eq!(json["Acks"].as_array().map(Vec::len), Some(2));
         assert_eq!(

@@ -9,7 +9,7 @@ use swim_tokio::swim_core::Event;
 use swim_tokio::swim_core::ids::QueryId;
 use swim_tokio::swim_core::serf::query::{Query, RespondError};
 
-use crate::harness::{Agent, Kind, secs, wait_until, wait_whole};
+use crate::harness::{Agent, Kind, answers, secs, wait_until, wait_whole};
 use crate::member::{Asked, Member, WHO, answer, everybody, four};
 
 const ALL: [&str; 4] = ["serf-a", "serf-b", "swim-a", "swim-b"];
@@ -84,7 +84,8 @@ fn ours_asks() {
 
 /// What `serf query` is told.
 fn serf_asks(serf: &Agent, args: &[&str]) -> (Vec<String>, Vec<(String, String)>) {
-    let output = serf.ask(Kind::Serf, "query", &[&["-format=json", "-timeout=3s"], args, &[WHO, "there"]].concat());
+    let args = [&["-format=json", "-timeout=3s"], args, &[WHO, "there"]].concat();
+    let output = answers(|| serf.ask(Kind::Serf, "query", &args));
     let value: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     let text = |value: &Value| value.as_str().expect("a string").to_owned();
     let mut acks: Vec<_> = value["Acks"].as_array().into_iter().flatten().map(text).collect();
