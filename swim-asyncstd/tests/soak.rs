@@ -77,7 +77,8 @@ async fn soak() {
     };
     eventually("the cluster has formed", || everybody_sees_everybody(&members)).await;
 
-    // What has a bound is filled first: the buffers of user events, and the heap's holes where members come and go.
+    // What has a bound is filled first: the buffers of user events, and the holes that members leave in the heap of each
+    // thread when they go, which others fill.
     for n in 0..WARM_UP {
         (members[n % MEMBERS].tell)(&format!("warm-up-{n}"));
         Duration::from_millis(20).pause().await;
@@ -103,6 +104,9 @@ async fn soak() {
             if subject.started.elapsed() > SETTLED && viewer.started.elapsed() > SETTLED {
                 assert_eq!(status, Status::Alive, "{} says of {name} after {second} s", viewer.name);
             }
+        }
+        if second % 60 == 0 {
+            println!("after {second} s: {} KiB resident", resident());
         }
         if second == SECONDS / 5 {
             early = resident();
@@ -141,7 +145,7 @@ fn resident() -> u64 {
 
 const MEMBERS: usize = 30;
 const SECONDS: usize = 600;
-/// User events that a member remembers.
-const WARM_UP: usize = 512;
+/// Twice the user events that a member remembers; each member is restarted four times meanwhile.
+const WARM_UP: usize = 1024;
 /// A restarted member may be accused until it has refuted.
 const SETTLED: Duration = Duration::from_secs(20);
