@@ -29,6 +29,7 @@ mod monitor;
 mod name_conflict;
 mod queries;
 mod round_trips;
+mod runtimes;
 mod snapshot;
 mod tags;
 mod user_events;

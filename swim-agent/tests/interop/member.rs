@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use swim_driver::{Cluster, Events, Options, QueryAnswer, Runtime};
+use swim_tokio::Tokio;
 use swim_tokio::swim_core::Event;
 use swim_tokio::swim_core::serf::event::MemberEvent;
 use swim_tokio::swim_core::serf::member::MemberInfo;
 use swim_tokio::swim_core::serf::query::Query;
 use swim_tokio::swim_core::wire;
-use swim_tokio::{Cluster, Events, Options, QueryAnswer};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
@@ -23,10 +24,12 @@ use crate::monitor::Heard;
 ///
 /// Everything that happens is kept. A query named [`WHO`] is answered at once, with its name and the payload; others
 /// are left to the test.
-pub(crate) struct Member {
+///
+/// Its cluster may be on another runtime; what waits for it is always on tokio.
+pub(crate) struct Member<R: Runtime = Tokio> {
     pub(crate) name: String,
     pub(crate) bind: SocketAddr,
-    pub(crate) cluster: Cluster,
+    pub(crate) cluster: Cluster<R>,
     events: Arc<Mutex<Vec<Event>>>,
     runtime: Handle,
     /// Dropped, it ends the thread.
@@ -38,9 +41,16 @@ pub(crate) struct Member {
 pub(crate) const WHO: &str = "who";
 
 impl Member {
+    /// As [`Member::start_on`], on tokio.
+    pub(crate) fn start(name: &str, configure: impl FnOnce(&mut Options)) -> Self {
+        Self::start_on(name, configure)
+    }
+}
+
+impl<R: Runtime> Member<R> {
     /// Starts a member on the local profile, with the LAN's retransmissions, alone; `configure` has the last word. See
     /// [`four`] for the retransmissions.
-    pub(crate) fn start(name: &str, configure: impl FnOnce(&mut Options)) -> Self {
+    pub(crate) fn start_on(name: &str, configure: impl FnOnce(&mut Options)) -> Self {
         let bind = SocketAddr::new(unused_address(), 7946);
         let mut options = Options::local(name, bind);
         options.config.wire = wire::Config::serf();
@@ -54,7 +64,7 @@ impl Member {
         let thread = std::thread::spawn(move || {
             let _closed = runtime.block_on(ended);
         });
-        let cluster = handle.block_on(Cluster::start(options)).expect("the address is unused");
+        let cluster = handle.block_on(Cluster::<R>::start(options)).expect("the address is unused");
         let events = Arc::new(Mutex::new(Vec::new()));
         handle.spawn(collect(name.to_owned(), cluster.clone(), cluster.events(), events.clone()));
         let (running, thread) = (Some(running), Some(thread));
@@ -79,7 +89,7 @@ impl Member {
     }
 
     /// Asks, and collects what comes until the end. Several questions may be under way.
-    pub(crate) fn ask(&self, query: Query<'_>) -> Asking<'_> {
+    pub(crate) fn ask(&self, query: Query<'_>) -> Asking<'_, R> {
         let start = std::time::Instant::now();
         let mut answers = self.cluster.query(query).expect("a short question");
         let task = self.runtime.spawn(async move {
@@ -134,7 +144,7 @@ impl Member {
     }
 }
 
-impl Peer for Member {
+impl<R: Runtime> Peer for Member<R> {
     fn name(&self) -> &str {
         &self.name
     }
@@ -163,7 +173,7 @@ impl Peer for Member {
     }
 }
 
-impl Drop for Member {
+impl<R: Runtime> Drop for Member<R> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("--- member {} at {}, what it has seen:", self.name, self.bind);
@@ -178,12 +188,12 @@ impl Drop for Member {
 }
 
 /// A question whose answers are being collected.
-pub(crate) struct Asking<'a> {
-    member: &'a Member,
+pub(crate) struct Asking<'a, R: Runtime = Tokio> {
+    member: &'a Member<R>,
     task: tokio::task::JoinHandle<Asked>,
 }
 
-impl Asking<'_> {
+impl<R: Runtime> Asking<'_, R> {
     /// The answers, when the time is over.
     pub(crate) fn end(self) -> Asked {
         self.member.wait(self.task).expect("the collector does not panic")
@@ -236,7 +246,7 @@ pub(crate) fn everybody<'a>(serfs: &'a [Agent], members: &'a [Member]) -> Vec<&'
 }
 
 /// Keeps what happens, and answers what is to be answered at once.
-async fn collect(name: String, cluster: Cluster, mut events: Events, kept: Arc<Mutex<Vec<Event>>>) {
+async fn collect<R: Runtime>(name: String, cluster: Cluster<R>, mut events: Events, kept: Arc<Mutex<Vec<Event>>>) {
     while let Some(event) = events.next().await {
         if let Event::Query { id, name: asked, payload, .. } = &event
             && *asked == WHO
