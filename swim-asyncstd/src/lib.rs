@@ -57,7 +57,7 @@ pub use swim_driver::swim_core;
 pub use swim_driver::{
     AnswerError, AskError, EVENTS_MAX, Events, IoStats, JoinError, JoinErrorKind, Joined, KeyReport, KeyText,
     KeysError, LeaveError, MESSAGE_BYTES_MAX, MessageError, Options, PingError, QueryAnswer, SeedError, SeedFailure,
-    SetTagsError, StartError, UserEventError,
+    SetTagsError, StartError, TraceOptions, UserEventError,
 };
 
 /// A running member of a cluster, on async-std; see [`swim_driver::Cluster`].

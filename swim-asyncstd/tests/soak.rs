@@ -77,14 +77,15 @@ async fn soak() {
     };
     eventually("the cluster has formed", || everybody_sees_everybody(&members)).await;
 
-    // What has a bound is filled first: the buffers of user events, and the holes that members leave in the heap of each
-    // thread when they go, which others fill.
-    for n in 0..WARM_UP {
+    // What has a bound is filled first: the holes that members leave in the heap of each thread when they go, which others
+    // fill; then everybody's memory of user events.
+    for n in 0..4 * MEMBERS {
+        restart(&mut members, n).await;
+        Duration::from_millis(100).pause().await;
+    }
+    for n in 0..EVENTS_REMEMBERED {
         (members[n % MEMBERS].tell)(&format!("warm-up-{n}"));
         Duration::from_millis(20).pause().await;
-        if n % 8 == 7 {
-            restart(&mut members, n / 8).await;
-        }
     }
 
     let start = Instant::now();
@@ -145,7 +146,6 @@ fn resident() -> u64 {
 
 const MEMBERS: usize = 30;
 const SECONDS: usize = 600;
-/// Twice the user events that a member remembers; each member is restarted four times meanwhile.
-const WARM_UP: usize = 1024;
+const EVENTS_REMEMBERED: usize = 512;
 /// A restarted member may be accused until it has refuted.
 const SETTLED: Duration = Duration::from_secs(20);

@@ -32,7 +32,7 @@ use crate::runtime::Runtime;
 use crate::shared::{Clock, CommandFailure, IoStats, Shared, StopGuard, Stopped, TaskGuard};
 use crate::snapshot::{Opened, SnapshotFile};
 use crate::streams::accept;
-use crate::trace::{self, Trace, TraceSink};
+use crate::trace::{Files, Trace, TraceSink};
 
 /// A running member of a cluster.
 ///
@@ -114,10 +114,11 @@ impl<R: Runtime> Cluster<R> {
             }
             None => (None, None, Vec::new()),
         };
-        let (trace, file) = match trace {
-            Some(path) => {
-                let file = trace::create(&path).map_err(|error| StartError::Trace(path.clone(), error))?;
-                (Some(Arc::new(Trace::default())), Some((path, file)))
+        let (trace, files) = match trace {
+            Some(options) => {
+                let path = options.path.clone();
+                let files = Files::create(options).map_err(|error| StartError::Trace(path.clone(), error))?;
+                (Some(Arc::new(Trace::default())), Some((path, files)))
             }
             None => (None, None),
         };
@@ -132,10 +133,10 @@ impl<R: Runtime> Cluster<R> {
         // From here on the handle stops what has been started, should anything below fail.
         let handle = Arc::new(Handle { shared: shared.clone() });
         let guard = StopGuard(shared.clone());
-        if let (Some(trace), Some((path, file))) = (shared.trace.clone(), file) {
+        if let (Some(trace), Some((path, files))) = (shared.trace.clone(), files) {
             let guard = TaskGuard::new(shared.clone());
             let write = move || {
-                trace.write_to(file);
+                trace.write_to(files);
                 drop(guard);
             };
             let spawned = std::thread::Builder::new().name("swim-trace".into()).spawn(write);

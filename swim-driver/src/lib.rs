@@ -84,4 +84,5 @@ pub use crate::options::{Options, StartError};
 pub use crate::query::{Answers, QueryAnswer};
 pub use crate::runtime::{Listener, Runtime, Udp};
 pub use crate::shared::IoStats;
+pub use crate::trace::TraceOptions;
 pub use swim_core;

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use swim_core::ids::Name;
 use swim_core::{Config, ConfigError};
 
+use crate::trace::TraceOptions;
+
 /// Everything [`Cluster::start`](crate::Cluster::start) needs to know.
 ///
 /// ```
@@ -48,8 +50,8 @@ pub struct Options {
     /// `None` draws 32 bytes from the operating system, and nothing else is safe in service: the seed also feeds the
     /// nonces, so one seed used twice with one key gives the encryption away. A fixed one is for tests and replay.
     pub seed: Option<[u8; 32]>,
-    /// Record every input of the node into this new file, for replay. It must not exist; on Unix it gets mode 0600.
-    pub trace: Option<PathBuf>,
+    /// Record every input of the node, for replay.
+    pub trace: Option<TraceOptions>,
     /// Keep a snapshot of the members in this file, and come back to them after a restart. Created if it is not there.
     pub snapshot: Option<PathBuf>,
     /// Come back to them even after a [`leave`](crate::Cluster::leave).

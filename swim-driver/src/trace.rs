@@ -1,17 +1,116 @@
-//! The file that a node's inputs are recorded into.
+//! The files that a node's inputs are recorded into.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use swim_core::node::trace::Sink;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::shared::lock;
 
-/// Creates the file that a trace goes to. It holds addresses, names and payloads, so it is for its owner only.
-pub(crate) fn create(path: &Path) -> io::Result<File> {
+/// Where the inputs of a node are recorded, so that its life can be replayed bit for bit
+/// ([`Replay`](swim_core::node::trace::Replay), `swim-sim replay`).
+///
+/// A trace is replayed from its first byte, so its beginning is never thrown away: a full file is followed by another
+/// one, `path` by `path.1`, that by `path.2`; and when all of them have reached [`bytes_max`](Self::bytes_max), the
+/// trace ends, with a warning in the log. What it has up to there can be replayed.
+///
+/// ```
+/// use swim_tokio::{Cluster, Options, TraceOptions};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let path = std::env::temp_dir().join(format!("swim-doc-trace-{}", std::process::id()));
+/// # let _ = std::fs::remove_file(&path);
+/// let mut options = Options::lan("a", "127.0.0.1:0".parse()?);
+/// options.trace = Some(TraceOptions { bytes_max: 1 << 20, ..TraceOptions::new(&path) });
+/// Cluster::start(options).await?.shutdown().await;
+/// assert!(std::fs::read(&path)?.starts_with(b"swimtrc1"));
+/// # std::fs::remove_file(path)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceOptions {
+    /// The first file. On Unix it gets mode 0600, for it holds addresses, names and payloads, and the
+    /// seed, from which the nonces follow.
+    pub path: PathBuf,
+    /// A file that has so many bytes is followed by another.
+    pub file_bytes_max: u64,
+    /// The trace ends when its files have so many bytes together.
+    pub bytes_max: u64,
+    /// Whether a trace that is already there is moved out of the way, to `path.old` (and `path.old.1`, …), in place of
+    /// the one before it. Otherwise it is an error: a trace is never overwritten by chance.
+    pub move_old: bool,
+}
+
+impl TraceOptions {
+    /// Files of 64 MiB, and at most 1 GiB: days of a quiet member of ten, hours of one among a thousand.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), file_bytes_max: 64 << 20, bytes_max: 1 << 30, move_old: false }
+    }
+}
+
+/// The files of one trace, of which the last is open.
+#[derive(Debug)]
+pub(crate) struct Files {
+    options: TraceOptions,
+    file: File,
+    /// How many are full.
+    full: u32,
+    /// In the open one.
+    bytes: u64,
+    bytes_before: u64,
+}
+
+impl Files {
+    /// Creates the first.
+    pub(crate) fn create(options: TraceOptions) -> io::Result<Self> {
+        if options.move_old {
+            let old = suffixed(&options.path, "old");
+            for n in 0.. {
+                let (from, to) = (nth(&options.path, n), nth(&old, n));
+                // Also where there is nothing to move: a longer trace may have been there.
+                let moved = std::fs::rename(from, &to).or_else(|_| std::fs::remove_file(&to));
+                if moved.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                    break;
+                }
+            }
+        }
+        let file = create(&options.path)?;
+        Ok(Self { options, file, full: 0, bytes: 0, bytes_before: 0 })
+    }
+
+    /// Writes whole records; whether there is room for more.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        if self.bytes > 0 && self.bytes + bytes.len() as u64 > self.options.file_bytes_max {
+            self.file = create(&nth(&self.options.path, self.full + 1))?;
+            self.full += 1;
+            self.bytes_before += core::mem::take(&mut self.bytes);
+        }
+        self.file.write_all(bytes)?;
+        self.bytes += bytes.len() as u64;
+        Ok(self.bytes_before + self.bytes < self.options.bytes_max)
+    }
+}
+
+/// One of the files of the trace at `path`.
+fn nth(path: &Path, n: u32) -> PathBuf {
+    if n == 0 { path.to_owned() } else { suffixed(path, &n.to_string()) }
+}
+
+fn suffixed(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+/// Creates a file that is for its owner only.
+fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -57,7 +156,7 @@ impl Trace {
     }
 
     /// Writes until [`close`](Self::close); for a thread of its own.
-    pub(crate) fn write_to(&self, mut file: File) {
+    pub(crate) fn write_to(&self, mut files: Files) {
         let mut bytes = Vec::new();
         loop {
             let over = {
@@ -69,10 +168,21 @@ impl Trace {
                 core::mem::swap(&mut bytes, &mut waiting.bytes);
                 waiting.over
             };
-            if let Err(error) = file.write_all(&bytes) {
-                error!(%error, "the trace ends here: its file cannot be written");
-                lock(&self.waiting).over = true;
-                return;
+            match files.write(&bytes) {
+                Ok(true) => {}
+                Ok(false) => {
+                    if !over {
+                        warn!(
+                            bytes_max = files.options.bytes_max,
+                            "the trace ends here: its files have reached their limit"
+                        );
+                    }
+                    return self.close();
+                }
+                Err(error) => {
+                    error!(%error, "the trace ends here: its file cannot be written");
+                    return self.close();
+                }
             }
             if over {
                 return;
@@ -103,10 +213,10 @@ mod tests {
         let _ = std::fs::remove_file(&path);
         let trace = Arc::new(Trace::default());
         let mut sink = TraceSink(trace.clone());
-        let file = create(&path).unwrap();
+        let files = Files::create(TraceOptions::new(&path)).unwrap();
         let writer = std::thread::spawn({
             let trace = trace.clone();
-            move || trace.write_to(file)
+            move || trace.write_to(files)
         });
         let mut expected = Vec::new();
         for n in 0..10_000_u32 {
@@ -124,6 +234,47 @@ mod tests {
         }
         assert_eq!(create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         std::fs::remove_file(&path).unwrap();
+    }
+
+    /// Together they are the trace, each within its limit, and the last ends after the record that reaches the other.
+    #[test]
+    fn full_files_are_followed_by_others_up_to_a_limit() {
+        let path = std::env::temp_dir().join(format!("swim-trace-files-{}", std::process::id()));
+        let nth = |n| nth(&path, n);
+        (0..6).for_each(|n| drop(std::fs::remove_file(nth(n))));
+        let options = TraceOptions { file_bytes_max: 100, bytes_max: 300, ..TraceOptions::new(&path) };
+        let mut files = Files::create(options).unwrap();
+        let mut records = (0..).map(|n: u8| [n; 40]);
+        let mut expected = Vec::new();
+        loop {
+            let record = records.next().unwrap();
+            expected.extend_from_slice(&record);
+            if !files.write(&record).unwrap() {
+                break;
+            }
+        }
+        assert_eq!(expected.len(), 320);
+        let found: Vec<_> = (0..4).map(|n| std::fs::read(nth(n)).unwrap()).collect();
+        assert!(found.iter().all(|file| file.len() == 80), "two records fit, and none is cut");
+        assert_eq!(found.concat(), expected);
+        // Moved out of the way, in place of one that was longer.
+        let old = suffixed(&path, "old");
+        (0..6).for_each(|n| std::fs::write(self::nth(&old, n), b"older").unwrap());
+        drop(Files::create(TraceOptions { move_old: true, ..TraceOptions::new(&path) }).unwrap());
+        let moved: Vec<_> = (0..4).map(|n| std::fs::read(self::nth(&old, n)).unwrap()).collect();
+        assert_eq!(moved.concat(), expected);
+        assert!((1..6).all(|n| !nth(n).exists()) && (4..6).all(|n| !self::nth(&old, n).exists()));
+        (0..4).for_each(|n| std::fs::remove_file(self::nth(&old, n)).unwrap());
+        // A file that is in the way is not overwritten.
+        let options = TraceOptions { path: nth(9), file_bytes_max: 1, ..TraceOptions::new(&path) };
+        let _ = std::fs::remove_file(nth(9));
+        let mut files = Files::create(options).unwrap();
+        std::fs::write(format!("{}.1", nth(9).display()), b"precious").unwrap();
+        assert!(files.write(b"first").unwrap());
+        assert_eq!(files.write(b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(nth(9)).unwrap(), b"first");
+        (0..10).for_each(|n| drop(std::fs::remove_file(nth(n))));
+        std::fs::remove_file(format!("{}.1", nth(9).display())).unwrap();
     }
 
     #[test]

@@ -4,12 +4,12 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::sync::Arc;
 
-use swim_tokio::Options;
 use swim_tokio::swim_core::ids::Name;
 use swim_tokio::swim_core::node::config::NAME_LEN_MAX;
 use swim_tokio::swim_core::swim::admission::{Admission, Candidate, Refusal};
 use swim_tokio::swim_core::wire;
 use swim_tokio::swim_core::wire::keyring::Key;
+use swim_tokio::{Options, TraceOptions};
 use tracing::info;
 
 use crate::agent::{Launch, dev, files};
@@ -84,6 +84,7 @@ impl Plan {
         }
         options.snapshot = (!settings.snapshot_path.is_empty()).then(|| settings.snapshot_path.clone().into());
         options.rejoin_after_leave = settings.rejoin_after_leave;
+        options.trace = trace(&settings);
         configure(&mut options, &settings)?;
         Ok(Self { settings, options, rpc, metrics, log_level, log_format, syslog, handlers })
     }
@@ -174,6 +175,16 @@ fn configure(options: &mut Options, settings: &Settings) -> Result<(), String> {
         admit: |candidate: &Candidate<'_>| VALID_NAMES(candidate.name),
     });
     Ok(())
+}
+
+/// The recording that is asked for. An agent is started again with the same settings, so an earlier one must not be in its
+/// way.
+fn trace(settings: &Settings) -> Option<TraceOptions> {
+    let mut options = TraceOptions { move_old: true, ..TraceOptions::new(&settings.record_path) };
+    if settings.record_size_limit > 0 {
+        options.bytes_max = settings.record_size_limit;
+    }
+    (!settings.record_path.is_empty()).then_some(options)
 }
 
 /// What Serf's library demands of names when it is told to (Serf: `serf.go`, ValidateNodeNames).

@@ -53,6 +53,8 @@ const KEYS: &[(&str, Key)] = &[
     ("query_size_limit",          Key::Number(|s| &mut s.query_size_limit)),
     ("reconnect_interval",        Key::Duration(|s| &mut s.reconnect_interval)),
     ("reconnect_timeout",         Key::Duration(|s| &mut s.reconnect_timeout)),
+    ("record_path",               Key::Text(|s| &mut s.record_path)),
+    ("record_size_limit",         Key::Number(|s| &mut s.record_size_limit)),
     ("rejoin_after_leave",        Key::Flag(|s| &mut s.rejoin_after_leave)),
     ("replay_on_join",            Key::Flag(|s| &mut s.replay_on_join)),
     ("retry_interval",            Key::Duration(|s| &mut s.retry_interval)),
@@ -230,7 +232,7 @@ mod tests {
             "disable_name_resolution": true, "validate_node_names": true, "query_size_limit": 6,
             "query_response_size_limit": 7, "user_event_size_limit": 8, "reconnect_interval": "3s",
             "log_format": "json", "enable_syslog": true, "syslog_facility": "i", "statsd_addr": "j",
-            "statsite_addr": "k", "metrics_addr": "l"
+            "statsite_addr": "k", "metrics_addr": "l", "record_path": "m", "record_size_limit": 9
         }"#;
         let expected = Settings {
             node_name: "n".into(),
@@ -279,6 +281,8 @@ mod tests {
             statsd_addr: "j".into(),
             statsite_addr: "k".into(),
             metrics_addr: "l".into(),
+            record_path: "m".into(),
+            record_size_limit: 9,
         };
         assert_eq!(decode(text), Ok(expected));
         assert_eq!(decode(b"{}"), Ok(Settings::default()));

@@ -229,6 +229,11 @@ impl Slot {
     }
 
     fn insert(&mut self, place: usize, name: &[u8], payload: Option<&[u8]>) {
+        if self.events.is_empty() {
+            // Nearly always it stays the only one of its time.
+            self.events.reserve_exact(1);
+            self.sorted.reserve_exact(1);
+        }
         self.sorted.insert(place, self.events.len() as u32);
         let bytes = [name, payload.unwrap_or_default()].concat().into();
         self.events.push(Recorded { bytes, name_len: name.len() as u32, has_payload: payload.is_some() });

@@ -13,6 +13,7 @@ use crate::conformance::watched::{Watch, Watched, watch};
 use crate::options::Options;
 use crate::runtime::Runtime;
 use crate::shared::lock;
+use crate::trace::TraceOptions;
 
 /// One at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -85,7 +86,7 @@ async fn cycle<H: Harness>(n: usize) {
     let files = n.is_multiple_of(20).then(|| [Scratch::new::<H>("leak-trace"), Scratch::new::<H>("leak-snapshot")]);
     let mut whole = options("a");
     if let Some([trace, snapshot]) = &files {
-        whole.trace = Some(trace.path().to_owned());
+        whole.trace = Some(TraceOptions::new(trace.path()));
         whole.snapshot = Some(snapshot.path().to_owned());
     }
     // A task that is left would hold the watch.

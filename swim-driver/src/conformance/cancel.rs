@@ -9,6 +9,7 @@ use swim_core::serf::query::Query;
 
 use crate::conformance::Harness;
 use crate::conformance::support::*;
+use crate::trace::TraceOptions;
 
 /// Whoever gives up waiting leaves nothing behind that would disturb the next.
 pub(super) async fn giving_up_is_safe<H: Harness>() {
@@ -45,7 +46,7 @@ pub(super) async fn giving_up_anywhere_is_safe<H: Harness>() {
     let (file, trace) = (Scratch::new::<H>("cancel-snapshot"), Scratch::new::<H>("cancel-trace"));
     at_every_await!("start", {
         let mut whole = options("c");
-        (whole.snapshot, whole.trace) = (Some(file.path().to_owned()), Some(trace.path().to_owned()));
+        (whole.snapshot, whole.trace) = (Some(file.path().to_owned()), Some(TraceOptions::new(trace.path())));
         ClusterOn::<H>::start(whole)
     });
     let by_name = [seed, "no-such-host.invalid".into(), address(&b)];

@@ -16,11 +16,12 @@ use crate::conformance::Harness;
 use crate::conformance::support::*;
 use crate::conformance::watched::{Watched, Written, watch};
 use crate::options::StartError;
+use crate::trace::TraceOptions;
 
 pub(super) async fn a_trace_is_written_and_can_be_replayed<H: Harness>() {
     let file = Scratch::new::<H>("trace");
     let mut traced = options("a");
-    traced.trace = Some(file.path().to_owned());
+    traced.trace = Some(TraceOptions::new(file.path()));
     let (a, b): (ClusterOn<H>, ClusterOn<H>) = (start_with(traced.clone()).await, start::<H>("b").await);
     join(&a, &b).await;
     within("ping", b.ping(b"a")).await.expect("a is there");
@@ -49,7 +50,7 @@ pub(super) async fn a_recorded_cluster_replays_to_the_same_bytes<H: Harness>() {
     let mut clusters: Vec<Cluster<Watched<H::Runtime>>> = Vec::new();
     for (name, file) in names.iter().zip(&files) {
         let mut recorded = options(name);
-        recorded.trace = Some(file.path().to_owned());
+        recorded.trace = Some(TraceOptions::new(file.path()));
         recorded.config.wire.keyring = keyring();
         recorded.bind = LOCALHOST;
         // Several while it lasts.
