@@ -21,6 +21,7 @@ const WORDS: &[(ErrorKind, &str)] = &[
     (ErrorKind::NotFound, "no such file or directory"),
     (ErrorKind::PermissionDenied, "permission denied"),
     (ErrorKind::TimedOut, "i/o timeout"),
+    (ErrorKind::UnexpectedEof, "unexpected EOF"),
     (ErrorKind::WouldBlock, "i/o timeout"),
 ];
 

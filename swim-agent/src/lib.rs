@@ -7,6 +7,7 @@
 //! | `rpc/` | the protocol between the two: msgpack, the server with its sessions, the client |
 //! | `config/` | what an agent can be told, by flags and files |
 //! | `agent/` | one agent's life: start, join, signals, reload, leave |
+//! | `discovery/` | members that nobody has named: SRV records, mDNS |
 //! | `events/` | what RPC streams and event handlers are told |
 //! | `log/` | Serf's log lines and how they reach the terminal, or the system's log |
 //! | `metrics/` | what is measured, and who is told: statsd, statsite, Prometheus |
@@ -16,6 +17,7 @@
 mod agent;
 mod cli;
 mod config;
+mod discovery;
 mod events;
 mod io_text;
 mod log;

@@ -77,15 +77,14 @@ async fn soak() {
     };
     eventually("the cluster has formed", || everybody_sees_everybody(&members)).await;
 
-    // What has a bound is filled first: the holes that members leave in the heap of each thread when they go, which others
-    // fill; then everybody's memory of user events.
-    for n in 0..4 * MEMBERS {
+    // What has a bound is filled first: everybody's memory of user events, and the holes that members leave in the heap of
+    // each thread when they go, which others fill.
+    for n in 0..WARM_UP {
         restart(&mut members, n).await;
-        Duration::from_millis(100).pause().await;
-    }
-    for n in 0..EVENTS_REMEMBERED {
-        (members[n % MEMBERS].tell)(&format!("warm-up-{n}"));
-        Duration::from_millis(20).pause().await;
+        for event in 0..8 {
+            (members[event].tell)(&format!("warm-up-{n}-{event}"));
+            Duration::from_millis(30).pause().await;
+        }
     }
 
     let start = Instant::now();
@@ -146,6 +145,7 @@ fn resident() -> u64 {
 
 const MEMBERS: usize = 30;
 const SECONDS: usize = 600;
-const EVENTS_REMEMBERED: usize = 512;
+/// Restarts, each with eight user events, of which a member remembers 512.
+const WARM_UP: usize = 8 * MEMBERS;
 /// A restarted member may be accused until it has refuted.
 const SETTLED: Duration = Duration::from_secs(20);

@@ -133,6 +133,8 @@ impl<R: Runtime> Cluster<R> {
         // From here on the handle stops what has been started, should anything below fail.
         let handle = Arc::new(Handle { shared: shared.clone() });
         let guard = StopGuard(shared.clone());
+        // A writer can have ended, its disk being full, before the tasks below have begun; that alone stops nothing.
+        let _starting = TaskGuard::new(shared.clone());
         if let (Some(trace), Some((path, files))) = (shared.trace.clone(), files) {
             let guard = TaskGuard::new(shared.clone());
             let write = move || {

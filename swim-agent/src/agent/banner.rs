@@ -6,12 +6,13 @@ use swim_tokio::Cluster;
 
 use crate::config::Settings;
 use crate::log::console::Console;
+use crate::rpc::listener::Endpoint;
 
 pub(crate) fn print(
     console: &Console,
     cluster: &Cluster,
     settings: &Settings,
-    rpc: SocketAddr,
+    rpc: &Endpoint,
     metrics: Option<SocketAddr>,
 ) {
     let config = cluster.config();
@@ -26,6 +27,9 @@ pub(crate) fn print(
     console.info(&format!("                   Snapshot: {}", !settings.snapshot_path.is_empty()));
     console.info(&format!("                    Profile: {}", settings.profile));
     console.info(&format!("Message Compression Enabled: {}", config.wire.compression));
+    if !settings.discover.is_empty() {
+        console.info(&format!("               mDNS cluster: {}", settings.discover));
+    }
     if let Some(metrics) = metrics {
         console.info(&format!("                    Metrics: 'http://{metrics}/metrics'"));
     }

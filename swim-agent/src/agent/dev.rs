@@ -8,6 +8,7 @@ use swim_tokio::{Cluster, StartError};
 
 use crate::config::Settings;
 use crate::log::console::Console;
+use crate::rpc::listener::Endpoint;
 
 /// What holds under `-dev` when nothing else is said.
 pub(crate) fn defaults() -> Settings {
@@ -24,6 +25,15 @@ pub(crate) fn check_loopback(flag: &str, address: SocketAddr) -> Result<(), Stri
     ))
 }
 
+/// The same for an interface, which nothing else has checked against the addresses.
+pub(crate) fn check_interface(flag: &str, name: &str) -> Result<(), String> {
+    let all = if_addrs::get_if_addrs().unwrap_or_default();
+    if all.iter().all(|found| found.name != name || found.ip().is_loopback()) {
+        return Ok(());
+    }
+    Err(format!("-dev keeps to the loopback interface: {flag}={name} does not fit (leave -dev out, or the flag)"))
+}
+
 /// For somebody whose second agent meets the first one's ports.
 pub(crate) fn hint(dev: bool, error: &StartError) -> &'static str {
     if dev && matches!(error, StartError::Bind { .. }) { PORTS_HINT } else { "" }
@@ -33,11 +43,19 @@ pub(crate) const PORTS_HINT: &str =
     " (another agent, perhaps? Choose other ports with -bind=127.0.0.1:PORT and -rpc-addr=127.0.0.1:PORT)";
 
 /// Prints the commands that start a second member and list both.
-pub(crate) fn print_next_steps(console: &Console, cluster: &Cluster, rpc: SocketAddr) {
+pub(crate) fn print_next_steps(console: &Console, cluster: &Cluster, rpc: &Endpoint) {
     let program = program();
     let first = cluster.advertised_address();
     let next = |address: SocketAddr| SocketAddr::new(address.ip(), address.port().checked_add(1).unwrap_or(0));
     let bind = next(first);
+    let next_rpc = match rpc {
+        Endpoint::Tcp(address) => Endpoint::Tcp(next(*address)),
+        Endpoint::Unix(path) => {
+            let mut path = path.clone().into_os_string();
+            path.push("-second");
+            Endpoint::Unix(path.into())
+        }
+    };
     let mut rpc_flag = String::new();
     if rpc.to_string() != Settings::defaults().rpc_addr {
         rpc_flag = format!(" -rpc-addr={rpc}");
@@ -50,10 +68,8 @@ pub(crate) fn print_next_steps(console: &Console, cluster: &Cluster, rpc: Socket
     let key = if cluster.config().wire.keyring.is_empty() { "" } else { " -encrypt=KEY" };
     console.plain("");
     console.say("Add a second member and list both, each from another terminal:");
-    console.info(&format!(
-        "{program} agent -dev{wire}{key} -node=second -bind={bind} -rpc-addr={} -join={first}",
-        next(rpc)
-    ));
+    console
+        .info(&format!("{program} agent -dev{wire}{key} -node=second -bind={bind} -rpc-addr={next_rpc} -join={first}"));
     console.info(&format!("{program} members{rpc_flag}"));
 }
 
@@ -94,6 +110,13 @@ mod tests {
 
     #[test]
     fn loopback_only() {
+        for found in if_addrs::get_if_addrs().unwrap() {
+            // Others may have addresses of both kinds.
+            if !found.ip().is_loopback() {
+                assert!(check_interface("-mdns-iface", &found.name).is_err(), "{}", found.name);
+            }
+        }
+        assert_eq!(check_interface("-mdns-iface", ""), Ok(()));
         assert_eq!(check_loopback("-bind", "127.0.0.2:1".parse().unwrap()), Ok(()));
         assert_eq!(check_loopback("-bind", "[::1]:1".parse().unwrap()), Ok(()));
         assert!(check_loopback("-bind", "10.0.0.1:1".parse().unwrap()).is_err());

@@ -32,21 +32,22 @@ pub(crate) fn start_text(error: &StartError) -> String {
     format!("Failed to start the Serf agent: Error creating Serf: {cause}")
 }
 
-/// Why nobody was reached.
-pub(crate) fn join_text(error: &JoinError) -> String {
+/// Why nobody was reached; `others` are the lines on seeds that were not even tried.
+pub(crate) fn join_text(error: &JoinError, others: &[String]) -> String {
     if error.kind == JoinErrorKind::NoSeed {
-        seeds_text(error.failed.iter().map(|SeedFailure { seed, address, error, .. }| (&**seed, *address, error)))
+        let failed = error.failed.iter();
+        let lines = failed.map(|SeedFailure { seed, address, error, .. }| seed_text(seed, *address, error));
+        lines_text(&lines.chain(others.iter().cloned()).collect::<Vec<_>>())
     } else {
         error.to_string()
     }
 }
 
 /// One line per seed (memberlist: go-multierror's format).
-fn seeds_text<'a>(failed: impl ExactSizeIterator<Item = (&'a str, Option<SocketAddr>, &'a SeedError)>) -> String {
-    let count = failed.len();
+pub(crate) fn lines_text(lines: &[String]) -> String {
+    let count = lines.len();
     let errors = if count == 1 { "error" } else { "errors" };
-    let lines: Vec<_> = failed.map(|(seed, address, error)| format!("* {}", seed_text(seed, address, error))).collect();
-    format!("{count} {errors} occurred:\n\t{}\n\n", lines.join("\n\t"))
+    format!("{count} {errors} occurred:\n\t* {}\n\n", lines.join("\n\t* "))
 }
 
 fn seed_text(seed: &str, address: Option<SocketAddr>, error: &SeedError) -> String {
@@ -110,12 +111,15 @@ mod tests {
         let unknown = SeedError::Resolve("no such host".into());
         let at = |address: &str| Some(address.parse().unwrap());
         assert_eq!(
-            seeds_text([("127.0.0.99:1", at("127.0.0.99:1"), &refused)].into_iter()),
+            lines_text(&[seed_text("127.0.0.99:1", at("127.0.0.99:1"), &refused)]),
             "1 error occurred:\n\
              \t* Failed to join 127.0.0.99: dial tcp 127.0.0.99:1: connect: connection refused\n\n"
         );
         assert_eq!(
-            seeds_text([("127.0.0.99", at("127.0.0.99:7946"), &refused), ("x.invalid", None, &unknown)].into_iter()),
+            lines_text(&[
+                seed_text("127.0.0.99", at("127.0.0.99:7946"), &refused),
+                seed_text("x.invalid", None, &unknown)
+            ]),
             "2 errors occurred:\n\
              \t* Failed to join 127.0.0.99: dial tcp 127.0.0.99:7946: connect: connection refused\n\
              \t* Failed to resolve x.invalid: lookup x.invalid: no such host\n\n"

@@ -34,6 +34,8 @@ use tracing::{debug, error, info, warn};
 use crate::agent::plan::Plan;
 use crate::agent::signals::{Signal, Signals};
 use crate::config::{Settings, Source};
+use crate::discovery::multicast::{self, Multicast};
+use crate::discovery::srv::{Expanded, Services};
 use crate::events::handlers::{Handler, Handlers, Policy};
 use crate::events::{Events, OCCURRENCES_MAX, Occurrence, Told};
 use crate::io_text::io_text;
@@ -43,6 +45,7 @@ use crate::log::history::History;
 use crate::log::lines::log_event;
 use crate::metrics::sink::{Sink, Transport};
 use crate::metrics::{Metrics, http};
+use crate::rpc::listener::{Endpoint, Listener};
 use crate::rpc::server::serve;
 
 /// What the command line says; kept, because a reload reads the files again.
@@ -64,6 +67,7 @@ pub(crate) struct Agent {
     pub(crate) occurrences: broadcast::Sender<Arc<Occurrence>>,
     /// Those that it was started with; a reload may have replaced them.
     pub(crate) handlers: Vec<Arc<Handler>>,
+    services: Services,
     /// Empty: tags are not kept.
     tags_file: PathBuf,
     /// Empty: keys are not kept.
@@ -86,17 +90,25 @@ impl Agent {
     /// Joins, and says so in the log. How many seeds took part, or one text for a person.
     pub(crate) async fn join(&self, seeds: &[String], replay: bool) -> Result<usize, String> {
         info!(target: "agent", "joining: [{}] replay: {replay}", seeds.join(" "));
-        match self.cluster.join_with(seeds, replay).await {
-            Ok(joined) => {
-                info!(target: "agent", "joined: {} nodes", joined.reached);
-                Ok(joined.reached)
-            }
-            Err(error) => {
-                let text = failure::join_text(&error);
-                warn!(target: "agent", "error joining: {text}");
-                Err(text)
-            }
+        let own = [self.cluster.advertised_address(), self.cluster.bound_address()];
+        let Expanded { seeds, failed } = self.services.expand(seeds, &own).await;
+        // Also when others are reached: nobody would learn why it is only them.
+        for line in &failed {
+            warn!(target: "agent", "{line}");
         }
+        let text = if seeds.is_empty() && !failed.is_empty() {
+            failure::lines_text(&failed)
+        } else {
+            match self.cluster.join_with(&seeds, replay).await {
+                Ok(joined) => {
+                    info!(target: "agent", "joined: {} nodes", joined.reached);
+                    return Ok(joined.reached);
+                }
+                Err(error) => failure::join_text(&error, &failed),
+            }
+        };
+        warn!(target: "agent", "error joining: {text}");
+        Err(text)
     }
 
     /// Tells everybody something.
@@ -202,14 +214,14 @@ async fn live(launch: &Launch, mut plan: Plan, console: &Console, log: &Log) -> 
         .await
         .map_err(|error| failure::start_text(&error) + dev::hint(launch.dev, &error))?;
     let events = Events::new(cluster.events());
-    let (listener, metrics_listener) = match listen(plan.rpc, plan.metrics).await {
+    let (multicast, listener, metrics_listener) = match listen(plan.discovery, &plan.rpc, plan.metrics).await {
         Ok(listeners) => listeners,
         Err(error) => {
             cluster.shutdown().await;
             return Err(error + if launch.dev { dev::PORTS_HINT } else { "" });
         }
     };
-    let rpc_address = listener.local_addr().unwrap_or(plan.rpc);
+    let rpc = listener.endpoint().unwrap_or(plan.rpc);
     let metrics_address = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let metrics = measure(&settings);
     let (exits, mut exit) = mpsc::unbounded_channel();
@@ -220,6 +232,7 @@ async fn live(launch: &Launch, mut plan: Plan, console: &Console, log: &Log) -> 
         metrics: metrics.clone(),
         occurrences: broadcast::Sender::new(OCCURRENCES_MAX),
         handlers: plan.handlers.clone(),
+        services: plan.services,
         tags_file: settings.tags_file.clone().into(),
         keyring_file: settings.keyring_file.clone().into(),
         exits,
@@ -231,15 +244,18 @@ async fn live(launch: &Launch, mut plan: Plan, console: &Console, log: &Log) -> 
     }
     let handlers = Handlers::start(plan.handlers, policy(&settings), Arc::clone(&agent));
     tokio::spawn(watch_events(events, handlers.clone(), Arc::clone(&agent)));
+    if let Some(multicast) = multicast {
+        multicast.start(&agent);
+    }
     console.say("Starting Serf agent RPC...");
     tokio::spawn(serve(listener, Arc::clone(&agent)));
 
-    banner::print(console, &agent.cluster, &settings, rpc_address, metrics_address);
+    banner::print(console, &agent.cluster, &settings, &rpc, metrics_address);
     let mut waiting = Waiting { launch, settings, console, log, agent, handlers, found_stopped: false };
     let code = match waiting.start_join(&mut signals, &mut exit).await {
         Ok(None) => {
             if launch.dev && waiting.settings.start_join.is_empty() && waiting.settings.retry_join.is_empty() {
-                dev::print_next_steps(console, &waiting.agent.cluster, rpc_address);
+                dev::print_next_steps(console, &waiting.agent.cluster, &rpc);
             }
             console.plain("");
             console.say("Log data will now stream in as it occurs:");
@@ -265,16 +281,18 @@ async fn live(launch: &Launch, mut plan: Plan, console: &Console, log: &Log) -> 
 }
 
 /// Opens the ports beside the cluster's.
-async fn listen(rpc: SocketAddr, metrics: Option<SocketAddr>) -> Result<(TcpListener, Option<TcpListener>), String> {
-    let open = async |what: &str, address: SocketAddr| {
-        let opened = TcpListener::bind(address).await;
-        opened.map_err(|e| format!("Error starting {what} listener: listen tcp {address}: bind: {}", io_text(&e)))
-    };
-    let rpc = open("RPC", rpc).await?;
-    Ok(match metrics {
-        Some(address) => (rpc, Some(open("metrics", address).await?)),
-        None => (rpc, None),
-    })
+async fn listen(
+    discovery: Option<multicast::Plan>,
+    rpc: &Endpoint,
+    metrics: Option<SocketAddr>,
+) -> Result<(Option<Multicast>, Listener, Option<TcpListener>), String> {
+    let multicast = discovery.map(multicast::Plan::open).transpose()?;
+    let rpc = Listener::open(rpc).await.map_err(|error| format!("Error starting RPC listener: {error}"))?;
+    let Some(address) = metrics else { return Ok((multicast, rpc, None)) };
+    let metrics = TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("Error starting metrics listener: listen tcp {address}: bind: {}", io_text(&error)))?;
+    Ok((multicast, rpc, Some(metrics)))
 }
 
 /// Starts to measure. Must be called inside the runtime.

@@ -15,23 +15,29 @@ use tracing::info;
 use crate::agent::{Launch, dev, files};
 use crate::config::address::{self, resolve};
 use crate::config::{self, Settings, key};
+use crate::discovery::multicast::{self, Wanted};
+use crate::discovery::srv::{self, Services};
 use crate::events::handlers::Handler;
 use crate::log::console::Console;
 use crate::log::syslog::Syslog;
 use crate::log::{Format, Level};
+use crate::rpc::listener::Endpoint;
 
 /// Settings that hold together, and what follows from them.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) settings: Settings,
     pub(crate) options: Options,
-    pub(crate) rpc: SocketAddr,
+    pub(crate) rpc: Endpoint,
     /// Where to serve metrics.
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) log_level: Level,
     pub(crate) log_format: Format,
     pub(crate) syslog: Option<Syslog>,
     pub(crate) handlers: Vec<Arc<Handler>>,
+    pub(crate) services: Services,
+    /// Whether and where to be discovered.
+    pub(crate) discovery: Option<multicast::Plan>,
 }
 
 impl Plan {
@@ -60,14 +66,21 @@ impl Plan {
             let advertise = resolve(&settings.advertise, address::PORT);
             Some(advertise.map_err(|error| format!("Invalid advertise address: {error}"))?)
         };
-        let rpc = resolve(&settings.rpc_addr, RPC_PORT).map_err(|error| format!("Invalid RPC address: {error}"))?;
+        let rpc = Endpoint::parse(&settings.rpc_addr).map_err(|error| format!("Invalid RPC address: {error}"))?;
         let metrics = metrics_address(&settings.metrics_addr).map_err(|e| format!("Invalid metrics address: {e}"))?;
         if launch.dev {
             dev::check_loopback("-bind", bind)?;
-            dev::check_loopback("-rpc-addr", rpc)?;
+            if let Endpoint::Tcp(rpc) = rpc {
+                dev::check_loopback("-rpc-addr", rpc)?;
+            }
             advertise.map_or(Ok(()), |advertise| dev::check_loopback("-advertise", advertise))?;
+            dev::check_interface("-mdns-iface", &settings.mdns_interface)?;
             metrics.map_or(Ok(()), |metrics| dev::check_loopback("-metrics-addr", metrics))?;
         }
+
+        let nameservers = srv::nameservers(&settings.dns_servers);
+        let services = Services::new(nameservers.map_err(|error| format!("Invalid DNS server: {error}"))?);
+        let discovery = discovery(&settings, bind)?;
 
         let name = node_name(&settings);
         let mut options = match settings.profile.as_str() {
@@ -80,13 +93,15 @@ impl Plan {
         if !settings.replay_on_join {
             // Found without a join, a cluster does not tell its old user events, so where they are wanted it must be a
             // join that finds it first; those whom that reaches are not given up either.
-            options.seeds = [&settings.start_join[..], &settings.retry_join].concat();
+            // Names of services are only known here; whom they lead to is kept as well.
+            let seeds = settings.start_join.iter().chain(&settings.retry_join);
+            options.seeds = seeds.filter(|seed| !srv::is_service(seed)).cloned().collect();
         }
         options.snapshot = (!settings.snapshot_path.is_empty()).then(|| settings.snapshot_path.clone().into());
         options.rejoin_after_leave = settings.rejoin_after_leave;
         options.trace = trace(&settings);
         configure(&mut options, &settings)?;
-        Ok(Self { settings, options, rpc, metrics, log_level, log_format, syslog, handlers })
+        Ok(Self { settings, options, rpc, metrics, log_level, log_format, syslog, handlers, services, discovery })
     }
 
     /// Takes in the keys and what an earlier run has kept. The order of faults is Serf's, which finds these when it has
@@ -199,6 +214,26 @@ const VALID_NAMES: fn(&[u8]) -> Result<(), Refusal> = |name| {
     }
 };
 
+/// `None`: nobody wants to be discovered.
+fn discovery(settings: &Settings, bind: SocketAddr) -> Result<Option<multicast::Plan>, String> {
+    if settings.discover.is_empty() {
+        return match &*settings.mdns_interface {
+            "" => Ok(None),
+            _ => Err("mDNS interface specified without enabling mDNS discovery".to_owned()),
+        };
+    }
+    let interface = if settings.mdns_interface.is_empty() { &settings.interface } else { &settings.mdns_interface };
+    let wanted = Wanted {
+        cluster: &settings.discover,
+        interface,
+        disable_v4: settings.mdns_disable_ipv4,
+        disable_v6: settings.mdns_disable_ipv6,
+        bind: bind.ip(),
+        replay: settings.replay_on_join,
+    };
+    multicast::Plan::new(wanted).map(Some)
+}
+
 /// `None`: nobody wants them.
 fn metrics_address(text: &str) -> Result<Option<SocketAddr>, String> {
     if text.is_empty() {
@@ -242,7 +277,6 @@ fn node_name(settings: &Settings) -> Name {
     }
 }
 
-const RPC_PORT: u16 = 7373;
 /// Intervals below this would only make noise.
 const SHORTEST: Duration = Duration::from_secs(1);
 

@@ -1,17 +1,16 @@
 //! How commands find the agent that they talk to.
 
 use std::env;
-use std::net::TcpStream;
 
 use crate::cli::Failure;
 use crate::cli::flags::{Flag, Kind, Parsed};
-use crate::rpc::client::Client;
+use crate::rpc::client::{Client, Stream};
 
 pub(crate) const RPC_ADDR: Flag = Flag {
     name: "rpc-addr",
     kind: Kind::Text,
     hint: "=127.0.0.1:7373",
-    help: "RPC address of the agent. Default: $SERF_RPC_ADDR.",
+    help: "RPC address of the agent, or unix:/path. Default: $SERF_RPC_ADDR.",
 };
 
 pub(crate) const RPC_AUTH: Flag = Flag {
@@ -22,7 +21,7 @@ pub(crate) const RPC_AUTH: Flag = Flag {
 };
 
 /// Connects to the agent that flags, environment or default name.
-pub(crate) fn connect(parsed: &Parsed) -> Result<Client<TcpStream>, Failure> {
+pub(crate) fn connect(parsed: &Parsed) -> Result<Client<Box<dyn Stream>>, Failure> {
     let given = |flag: &str, variable: &str| {
         parsed.text(flag).map(str::to_owned).or_else(|| env::var(variable).ok().filter(|value| !value.is_empty()))
     };

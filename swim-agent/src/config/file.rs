@@ -19,8 +19,8 @@ enum Key {
     Duration(fn(&mut Settings) -> &mut Option<Duration>),
     Texts(fn(&mut Settings) -> &mut Vec<String>),
     Tags,
-    /// A key of Serf's whose feature this agent does not have: to ignore it could do harm.
-    Unsupported,
+    /// An object with keys of its own.
+    Group(&'static [(&'static str, Self)]),
 }
 
 #[rustfmt::skip]
@@ -30,7 +30,8 @@ const KEYS: &[(&str, Key)] = &[
     ("broadcast_timeout",         Key::Duration(|s| &mut s.broadcast_timeout)),
     ("disable_coordinates",       Key::Flag(|s| &mut s.disable_coordinates)),
     ("disable_name_resolution",   Key::Flag(|s| &mut s.disable_name_resolution)),
-    ("discover",                  Key::Unsupported),
+    ("discover",                  Key::Text(|s| &mut s.discover)),
+    ("dns_servers",               Key::Texts(|s| &mut s.dns_servers)),
     ("enable_compression",        Key::Not(|s| &mut s.disable_compression)),
     ("enable_syslog",             Key::Flag(|s| &mut s.enable_syslog)),
     ("encrypt_key",               Key::Text(|s| &mut s.encrypt_key)),
@@ -44,7 +45,7 @@ const KEYS: &[(&str, Key)] = &[
     ("leave_on_terminate",        Key::Flag(|s| &mut s.leave_on_terminate)),
     ("log_format",                Key::Text(|s| &mut s.log_format)),
     ("log_level",                 Key::Text(|s| &mut s.log_level)),
-    ("mdns",                      Key::Unsupported),
+    ("mdns",                      Key::Group(MDNS_KEYS)),
     ("metrics_addr",              Key::Text(|s| &mut s.metrics_addr)),
     ("node_name",                 Key::Text(|s| &mut s.node_name)),
     ("profile",                   Key::Text(|s| &mut s.profile)),
@@ -75,6 +76,13 @@ const KEYS: &[(&str, Key)] = &[
     ("user_event_size_limit",     Key::Number(|s| &mut s.user_event_size_limit)),
     ("validate_node_names",       Key::Flag(|s| &mut s.validate_node_names)),
     ("wire",                      Key::Text(|s| &mut s.wire)),
+];
+
+#[rustfmt::skip]
+const MDNS_KEYS: &[(&str, Key)] = &[
+    ("disable_ipv4",              Key::Flag(|s| &mut s.mdns_disable_ipv4)),
+    ("disable_ipv6",              Key::Flag(|s| &mut s.mdns_disable_ipv6)),
+    ("interface",                 Key::Text(|s| &mut s.mdns_interface)),
 ];
 
 /// Reads one file. The error is one message for a person, with the file's path.
@@ -111,22 +119,35 @@ fn decode(bytes: &[u8]) -> Result<Settings, String> {
     let Value::Object(entries) = value else { return Err(format!("expected an object, got {}", go_type(&value))) };
     let mut settings = Settings::default();
     let mut faults = Vec::new();
-    for (name, value) in &entries {
-        let lower = name.to_lowercase();
-        match KEYS.iter().find(|(known, _)| *known == lower) {
-            Some((known, key)) => apply(known, key, value, &mut settings, &mut faults)?,
-            None => {
-                let near = nearest(&lower).map(|near| format!(" (did you mean '{near}'?)")).unwrap_or_default();
-                faults.push(format!("'' has invalid keys: {name}{near}"));
-            }
-        }
-    }
+    apply_all("", KEYS, &entries, &mut settings, &mut faults)?;
     if faults.is_empty() {
         return Ok(settings);
     }
     faults.sort();
     let list: Vec<_> = faults.iter().map(|fault| format!("* {fault}")).collect();
     Err(format!("{} error(s) decoding:\n\n{}", faults.len(), list.join("\n")))
+}
+
+/// Stores the values of the object `group`, whose keys are those of `keys`.
+fn apply_all(
+    group: &str,
+    keys: &[(&str, Key)],
+    entries: &serde_json::Map<String, Value>,
+    settings: &mut Settings,
+    faults: &mut Vec<String>,
+) -> Result<(), String> {
+    for (name, value) in entries {
+        let lower = name.to_lowercase();
+        match keys.iter().find(|(known, _)| *known == lower) {
+            Some((known, key)) if group.is_empty() => apply(known, key, value, settings, faults)?,
+            Some((known, key)) => apply(&format!("{group}.{known}"), key, value, settings, faults)?,
+            None => {
+                let near = nearest(&lower, keys).map(|near| format!(" (did you mean '{near}'?)")).unwrap_or_default();
+                faults.push(format!("'{group}' has invalid keys: {name}{near}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Stores one value. What has the wrong type is added to `faults`, so that all are told at once.
@@ -138,9 +159,6 @@ fn apply(
     faults: &mut Vec<String>,
 ) -> Result<(), String> {
     match (key, value) {
-        (Key::Unsupported, _) => {
-            faults.push(format!("'{name}' is a key of Serf's that this agent does not support yet"))
-        }
         (_, Value::Null) => {}
         (Key::Text(field), Value::String(text)) => field(settings).clone_from(text),
         (Key::Flag(field), Value::Bool(value)) => *field(settings) = *value,
@@ -166,11 +184,13 @@ fn apply(
                 }
             }
         }
+        (Key::Group(keys), Value::Object(entries)) => apply_all(name, keys, entries, settings, faults)?,
         (Key::Text(_) | Key::Duration(_), _) => faults.push(wrong_type(name, "string", value)),
         (Key::Flag(_) | Key::Not(_), _) => faults.push(wrong_type(name, "bool", value)),
         (Key::Number(_), _) => faults.push(wrong_type(name, "int", value)),
         (Key::Texts(_), _) => faults.push(wrong_type(name, "[]string", value)),
         (Key::Tags, _) => faults.push(wrong_type(name, "map[string]string", value)),
+        (Key::Group(_), _) => faults.push(wrong_type(name, "map", value)),
     }
     Ok(())
 }
@@ -192,8 +212,8 @@ fn go_type(value: &Value) -> &'static str {
 }
 
 /// The key that `name` was probably meant to be, if there is a likely one.
-fn nearest(name: &str) -> Option<&'static str> {
-    let near = KEYS.iter().map(|(known, _)| (edit_distance(name, known), *known)).min()?;
+fn nearest<'a>(name: &str, keys: &[(&'a str, Key)]) -> Option<&'a str> {
+    let near = keys.iter().map(|(known, _)| (edit_distance(name, known), *known)).min()?;
     (near.0 <= 1 + near.1.len() / 4).then_some(near.1)
 }
 
@@ -219,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_supported_key() {
+    fn every_key() {
         let text = br#"{
             "NODE_NAME": "n", "role": "r", "tags": {"a": "1"}, "bind": "b", "interface": "lo", "advertise": "c",
             "encrypt_key": "k", "start_join": ["x", "y"], "replay_on_join": true, "retry_join": ["z"],
@@ -232,7 +252,9 @@ mod tests {
             "disable_name_resolution": true, "validate_node_names": true, "query_size_limit": 6,
             "query_response_size_limit": 7, "user_event_size_limit": 8, "reconnect_interval": "3s",
             "log_format": "json", "enable_syslog": true, "syslog_facility": "i", "statsd_addr": "j",
-            "statsite_addr": "k", "metrics_addr": "l", "record_path": "m", "record_size_limit": 9
+            "statsite_addr": "k", "metrics_addr": "l", "dns_servers": ["m"], "discover": "o",
+            "mdns": {"Interface": "p", "disable_ipv4": true, "disable_ipv6": true},
+            "record_path": "q", "record_size_limit": 9
         }"#;
         let expected = Settings {
             node_name: "n".into(),
@@ -281,8 +303,13 @@ mod tests {
             statsd_addr: "j".into(),
             statsite_addr: "k".into(),
             metrics_addr: "l".into(),
-            record_path: "m".into(),
+            record_path: "q".into(),
             record_size_limit: 9,
+            dns_servers: vec!["m".into()],
+            discover: "o".into(),
+            mdns_interface: "p".into(),
+            mdns_disable_ipv4: true,
+            mdns_disable_ipv6: true,
         };
         assert_eq!(decode(text), Ok(expected));
         assert_eq!(decode(b"{}"), Ok(Settings::default()));
@@ -300,8 +327,12 @@ mod tests {
                 * 'tags[a]' expected type 'string', got unconvertible type 'float64', value: '1'"),
             (r#"{"protocol": 1.5}"#, "1 error(s) decoding:\n\n\
                 * 'protocol' expected type 'int', got unconvertible type 'float64', value: '1.5'"),
-            (r#"{"discover": "x"}"#, "1 error(s) decoding:\n\n\
-                * 'discover' is a key of Serf's that this agent does not support yet"),
+            (r#"{"mdns": {"interfac": "x"}}"#, "1 error(s) decoding:\n\n\
+                * 'mdns' has invalid keys: interfac (did you mean 'interface'?)"),
+            (r#"{"mdns": {"interface": 5}}"#, "1 error(s) decoding:\n\n\
+                * 'mdns.interface' expected type 'string', got unconvertible type 'float64', value: '5'"),
+            (r#"{"mdns": true}"#, "1 error(s) decoding:\n\n\
+                * 'mdns' expected type 'map', got unconvertible type 'bool', value: 'true'"),
             (r#"{"retry_interval": "5x"}"#, r#"time: unknown unit "x" in duration "5x""#),
             (r#"{"node_name": "#, "unexpected EOF"),
             ("[1]", "expected an object, got []interface {}"),
@@ -316,7 +347,7 @@ mod tests {
     fn the_documentation_has_every_key() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/agent.md");
         let text = std::fs::read_to_string(path).unwrap();
-        for (key, _) in KEYS {
+        for (key, _) in KEYS.iter().chain(MDNS_KEYS) {
             assert!(text.contains(&format!("`{key}`")), "docs/agent.md does not have `{key}`");
         }
     }
@@ -333,12 +364,13 @@ mod tests {
                 assert!(read(&path).is_ok(), "{}", path.display());
             }
         }
-        let supported = KEYS.iter().filter(|(_, key)| !matches!(key, Key::Unsupported));
-        assert_eq!(found, supported.map(|(name, _)| (*name).to_owned()).collect());
+        assert_eq!(found, KEYS.iter().map(|(name, _)| (*name).to_owned()).collect());
     }
 
     #[test]
     fn the_table_is_sorted_so_that_people_find_things() {
-        assert!(KEYS.is_sorted_by(|(a, _), (b, _)| a < b));
+        for keys in [KEYS, MDNS_KEYS] {
+            assert!(keys.is_sorted_by(|(a, _), (b, _)| a < b));
+        }
     }
 }

@@ -64,6 +64,11 @@ pub(crate) struct Settings {
     pub(crate) statsd_addr: String,
     pub(crate) statsite_addr: String,
     pub(crate) metrics_addr: String,
+    pub(crate) dns_servers: Vec<String>,
+    pub(crate) discover: String,
+    pub(crate) mdns_interface: String,
+    pub(crate) mdns_disable_ipv4: bool,
+    pub(crate) mdns_disable_ipv6: bool,
 }
 
 impl Settings {
@@ -137,6 +142,11 @@ impl Settings {
             statsd_addr,
             statsite_addr,
             metrics_addr,
+            dns_servers,
+            discover,
+            mdns_interface,
+            mdns_disable_ipv4,
+            mdns_disable_ipv6,
         } = later;
         for (mine, theirs) in [
             (&mut self.node_name, node_name),
@@ -159,6 +169,8 @@ impl Settings {
             (&mut self.statsd_addr, statsd_addr),
             (&mut self.statsite_addr, statsite_addr),
             (&mut self.metrics_addr, metrics_addr),
+            (&mut self.discover, discover),
+            (&mut self.mdns_interface, mdns_interface),
         ] {
             if !theirs.is_empty() {
                 *mine = theirs;
@@ -198,10 +210,13 @@ impl Settings {
         self.disable_name_resolution |= disable_name_resolution;
         self.validate_node_names |= validate_node_names;
         self.enable_syslog |= enable_syslog;
+        self.mdns_disable_ipv4 |= mdns_disable_ipv4;
+        self.mdns_disable_ipv6 |= mdns_disable_ipv6;
         self.event_handlers.extend(event_handlers);
         self.tags.extend(tags);
         self.start_join.extend(start_join);
         self.retry_join.extend(retry_join);
+        self.dns_servers.extend(dns_servers);
     }
 }
 

@@ -10,6 +10,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use swim_tokio::swim_core::serf::coordinate::Coordinate;
 
 use crate::io_text::io_text;
+use crate::rpc::listener::unix_path;
 use crate::rpc::messages::{DecodeError, Fields, KeyReply, Member, RequestHeader, ResponseHeader, text, text_map};
 use crate::rpc::msgpack::{Framer, Value};
 
@@ -25,11 +26,23 @@ pub(crate) struct Client<S> {
     records: VecDeque<(u64, Value)>,
 }
 
-impl Client<TcpStream> {
-    /// Connects to the agent at `address` (`host:port`), shakes hands, and authenticates if `auth` is not empty.
+/// A connection of either kind.
+pub(crate) trait Stream: Read + Write + Send {}
+
+impl<S: Read + Write + Send> Stream for S {}
+
+impl Client<Box<dyn Stream>> {
+    /// Connects to the agent at `address` (`host:port` or `unix:path`), shakes hands, and authenticates if `auth` is not
+    /// empty.
     pub(crate) fn connect(address: &str, auth: &str) -> Result<Self, ClientError> {
-        let stream = dial(address)?;
-        stream.set_write_timeout(Some(TIMEOUT)).map_err(|_| ClientError::Closed)?;
+        let stream: Box<dyn Stream> = match unix_path(address) {
+            Some(path) => Box::new(dial_unix(path)?),
+            None => {
+                let stream = dial(address)?;
+                stream.set_write_timeout(Some(TIMEOUT)).map_err(|_| ClientError::Closed)?;
+                Box::new(stream)
+            }
+        };
         let mut client = Self::new(stream);
         client.request("handshake", Some(Value::map([("Version", Value::from(i64::from(super::VERSION)))])))?;
         if !auth.is_empty() {
@@ -301,6 +314,23 @@ fn dial(address: &str) -> Result<TcpStream, ClientError> {
         }
     }
     Err(dial(failure))
+}
+
+#[cfg(unix)]
+fn dial_unix(path: &str) -> Result<socket2::Socket, ClientError> {
+    let dial = || {
+        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+        // Also that of connecting, which waits for an agent that has too many clients before it.
+        socket.set_write_timeout(Some(TIMEOUT))?;
+        socket.connect(&socket2::SockAddr::unix(path)?)?;
+        Ok(socket)
+    };
+    dial().map_err(|error: io::Error| ClientError::Dial(format!("dial unix {path}: connect: {}", io_text(&error))))
+}
+
+#[cfg(not(unix))]
+fn dial_unix(path: &str) -> Result<TcpStream, ClientError> {
+    Err(ClientError::Dial(format!("dial unix {path}: this system has no Unix sockets (use host:port)")))
 }
 
 /// How long connecting and each write may take. Reads may take as long as the agent works.

@@ -3,15 +3,15 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
 use crate::agent::Agent;
+use crate::rpc::listener::Listener;
 use crate::rpc::session::Session;
 
 /// Serves clients until the task is dropped.
-pub(crate) async fn serve(listener: TcpListener, agent: Arc<Agent>) {
+pub(crate) async fn serve(listener: Listener, agent: Arc<Agent>) {
     let clients_max = clients_max();
     let places = Arc::new(Semaphore::new(clients_max));
     loop {
@@ -30,11 +30,9 @@ pub(crate) async fn serve(listener: TcpListener, agent: Arc<Agent>) {
         };
         info!(target: "agent.ipc", "Accepted client: {from}");
         agent.metrics.client();
-        // Records are small, and each is wanted now. What cannot be set only makes them late.
-        let _ = stream.set_nodelay(true);
         let agent = Arc::clone(&agent);
         tokio::spawn(async move {
-            Session::new(stream, from.to_string(), agent).run().await;
+            Session::new(stream, from, agent).run().await;
             drop(place);
         });
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
@@ -15,6 +15,7 @@ use tracing::{debug, error, info, warn};
 use crate::agent::{Agent, Exit};
 use crate::rpc::commands::Command;
 use crate::rpc::filter::FilterError;
+use crate::rpc::listener::Stream;
 use crate::rpc::messages::{DecodeError, Fields, RequestHeader};
 use crate::rpc::msgpack::{Framer, Value};
 use crate::rpc::outgoing::Outgoing;
@@ -39,10 +40,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// `from` is for the log.
-    pub(crate) fn new<S>(stream: S, from: String, agent: Arc<Agent>) -> Self
-    where
-        S: AsyncRead + AsyncWrite + Send + 'static,
-    {
+    pub(crate) fn new(stream: Box<dyn Stream>, from: String, agent: Arc<Agent>) -> Self {
         let (incoming, outgoing) = tokio::io::split(stream);
         Self {
             incoming: Incoming::new(Box::new(incoming)),

@@ -11,12 +11,15 @@
 //! `--wire serf`. With `serf` itself as the subject the suite tests its own expectations: what fails then is a wrong
 //! test, or something that only our agent promises, and the latter is asked for only when the variable is not set.
 //!
+//! `-- --ignored` runs what needs more rights: discovery by mDNS, in a network namespace of its own.
+//!
 //! Reading order: `harness.rs`, then `join.rs` as the plainest user of it. What the agent cannot be asked for yet is tested
 //! with members in this process: `member.rs`, then `user_events.rs`.
 
 mod calm;
 mod commands;
 mod departures;
+mod discovery;
 mod encryption;
 mod failure;
 mod harness;

@@ -115,7 +115,7 @@ const VARYING: [&str; 8] =
 fn compare(captured: &Captured, environment: Option<&Agent>) {
     let call = captured.call();
     let mut command = command(&captured.arguments.iter().map(String::as_str).collect::<Vec<_>>());
-    command.envs(environment.map(|agent| ("SERF_RPC_ADDR", agent.rpc.to_string())));
+    command.envs(environment.map(|agent| ("SERF_RPC_ADDR", &agent.rpc)));
     let (found, expected) = (run(command), &captured.finished);
     assert_eq!(found.code, expected.code, "{call}: {found:?}");
     if call == "version -h" {
@@ -174,19 +174,18 @@ fn outputs_as_captured() {
 
     let b_bind = b.as_ref().unwrap().bind;
     let addresses = [
-        ("127.0.0.31:17375", a.rpc),
-        ("127.0.0.33:17375", c.rpc),
-        ("127.0.0.51:17377", k1.rpc),
-        ("127.0.0.31:17948", a.bind),
-        ("127.0.0.32:17948", b_bind),
-        ("127.0.0.33:17948", c.bind),
-        ("127.0.0.96:17958", aa.bind),
-        ("127.0.0.97:17958", bb.bind),
-        ("127.0.0.98:17958", cc.bind),
+        ("127.0.0.31:17375", a.rpc.clone()),
+        ("127.0.0.33:17375", c.rpc.clone()),
+        ("127.0.0.51:17377", k1.rpc.clone()),
+        ("127.0.0.31:17948", a.bind.to_string()),
+        ("127.0.0.32:17948", b_bind.to_string()),
+        ("127.0.0.33:17948", c.bind.to_string()),
+        ("127.0.0.96:17958", aa.bind.to_string()),
+        ("127.0.0.97:17958", bb.bind.to_string()),
+        ("127.0.0.98:17958", cc.bind.to_string()),
     ];
     let swap = |text: &str| {
-        let swapped =
-            addresses.iter().fold(text.to_owned(), |text, (captured, ours)| text.replace(captured, &ours.to_string()));
+        let swapped = addresses.iter().fold(text.to_owned(), |text, (captured, ours)| text.replace(captured, ours));
         let port = |bind: core::net::SocketAddr| format!("{bind}\",\n      \"port\": ");
         [a.bind, b_bind, c.bind].into_iter().fold(swapped, |text, bind| {
             text.replace(&format!("{}17948", port(bind)), &format!("{}{}", port(bind), bind.port()))
@@ -210,7 +209,7 @@ fn outputs_as_captured() {
     }
     assert!(b.is_none() && all.len() == 96);
     // As captured, to the last blank: rows without tags end in two of them, but for the last row.
-    let rows = swim(&["members", "-rpc-addr", &aa.rpc.to_string()]).stdout;
+    let rows = swim(&["members", "-rpc-addr", &aa.rpc]).stdout;
     let (last, others) = rows
         .trim_end_matches('\n')
         .lines()
@@ -241,7 +240,7 @@ fn keys_are_new_each_time() {
 fn the_agent_may_come_from_the_environment() {
     let agent = Agent::start("env", &[]);
     let mut from_environment = command(&["members"]);
-    from_environment.env("SERF_RPC_ADDR", agent.rpc.to_string());
+    from_environment.env("SERF_RPC_ADDR", &agent.rpc);
     assert!(run(from_environment).stdout.starts_with("env "));
     // Flags beat the environment.
     let rpc = format!("-rpc-addr={}", agent.rpc);

@@ -1,14 +1,38 @@
 //! Clients that nobody would wish for. Each may lose its own connection; nobody else notices.
 
 use core::time::Duration;
-use std::net::TcpStream;
 use std::thread;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::client::{Client, pack, request};
-use crate::support::{Agent, Directory, PATIENCE, Raw};
+use crate::support::{Agent, Directory, PATIENCE, Raw, Start, dial};
+
+/// The same over both transports.
+macro_rules! over_both {
+    ($($(#[$attribute:meta])* $name:ident)*) => {
+        mod tcp {
+            $($(#[$attribute])* #[test] fn $name() { super::$name(super::Agent::start) })*
+        }
+        #[cfg(unix)]
+        mod unix {
+            $($(#[$attribute])* #[test] fn $name() { super::$name(super::Agent::start_on_socket) })*
+        }
+    };
+}
+
+over_both! {
+    nonsense_closes_the_connection_and_nothing_else
+    clients_that_stop_halfway_are_left_alone
+    #[cfg(unix)] a_thousand_connections
+    guessing_the_token_gets_nowhere
+    six_hundred_streams
+    a_client_that_never_reads
+    stopping_in_the_middle_of_a_flood
+    many_commands_in_one_go
+    connections_that_say_nothing
+}
 
 /// Longer than anything that does not wait for a hostile client takes on a slow machine.
 const PROMPT: Duration = Duration::from_secs(5);
@@ -31,9 +55,8 @@ fn is_small(agent: &Agent) {
 #[cfg(not(target_os = "linux"))]
 fn is_small(_: &Agent) {}
 
-#[test]
-fn nonsense_closes_the_connection_and_nothing_else() {
-    let agent = Agent::start("a", &[]);
+fn nonsense_closes_the_connection_and_nothing_else(start: Start) {
+    let agent = start("a", &[]);
     let long = [b"\x82\xa7Command\xdb\x7f\xff\xff\xff".as_slice(), &[b'x'; 4096]].concat();
     let deep = [[0x91; 4096].as_slice(), b"\xc0"].concat();
     let wide = [b"\x82\xa7Command\xa4join\xa3Seq\x01\x81\xa8Existing\xdc\xff\xff".as_slice(), &[0xc0; 0xffff]].concat();
@@ -88,9 +111,8 @@ fn much_work_is_refused_or_done_without_holding_others_up() {
 }
 
 /// Those who begin a message and never end it, and those who ask much and read nothing.
-#[test]
-fn clients_that_stop_halfway_are_left_alone() {
-    let agent = Agent::start("a", &["-tag", &format!("k={}", "x".repeat(200))]);
+fn clients_that_stop_halfway_are_left_alone(start: Start) {
+    let agent = start("a", &["-tag", &format!("k={}", "x".repeat(200))]);
     let mut greedy: Vec<_> = (0..20).map(|_| Raw::shaken(&agent)).collect();
     for raw in &mut greedy {
         // Far more answers than the sockets' buffers hold; a thread each would block, so send what goes at once.
@@ -111,15 +133,14 @@ fn clients_that_stop_halfway_are_left_alone() {
 
 /// A thousand connections are served, and one past the bound is closed at once; room comes back with those who go.
 #[cfg(unix)]
-#[test]
-fn a_thousand_connections() {
+fn a_thousand_connections(start: Start) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     // For this end of them.
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
     // Fewer where the system does not allow so many.
     let bound = maximum.map_or(1024, |files| 1024.min(files as usize / 2));
-    let mut agent = Agent::start("a", &[]);
+    let mut agent = start("a", &[]);
     let mut clients: Vec<_> = (0..bound - 24).map(|_| Client::shaken(&agent)).collect();
     is_well(&agent);
     loop {
@@ -160,11 +181,10 @@ fn few_open_files_are_shared_with_the_cluster() {
     drop(clients);
 }
 
-#[test]
-fn guessing_the_token_gets_nowhere() {
+fn guessing_the_token_gets_nowhere(start: Start) {
     let directory = Directory::new("guess");
     let file = directory.write("auth.json", r#"{"rpc_auth": "sekret"}"#);
-    let agent = Agent::start("a", &["-config-file", &file]);
+    let agent = start("a", &["-config-file", &file]);
     let mut client = Client::shaken(&agent);
     for seq in 1..500 {
         let refused = ("Invalid authentication token".to_owned(), None);
@@ -177,9 +197,8 @@ fn guessing_the_token_gets_nowhere() {
 }
 
 /// Streams and queries of one connection have a bound together; at it the connection goes on, and room comes back.
-#[test]
-fn six_hundred_streams() {
-    let agent = Agent::start("a", &[]);
+fn six_hundred_streams(start: Start) {
+    let agent = start("a", &[]);
     let mut client = Client::shaken(&agent);
     let refused = Err(("Too many streams and queries on this connection".to_owned(), None));
     for seq in 1..=600 {
@@ -198,10 +217,9 @@ fn six_hundred_streams() {
 
 /// Hundreds of streams to a client that never reads, while events flow: another client is told all of them at once, and
 /// what waits for the first has a bound. In the end it loses its connection.
-#[test]
-fn a_client_that_never_reads() {
+fn a_client_that_never_reads(start: Start) {
     const EVENTS: u64 = 3000;
-    let mut agent = Agent::start("a", &["-log-level=debug"]);
+    let mut agent = start("a", &["-log-level=debug"]);
     let mut deaf = Client::shaken(&agent);
     for seq in 1..=500 {
         assert_eq!(deaf.ask("stream", seq, &json!({ "Type": "user" })), Ok(None));
@@ -225,9 +243,8 @@ fn a_client_that_never_reads() {
 
 /// Streams that are stopped while they are busiest, by a client that has fallen far behind: no record is cut in half, none
 /// comes after the reply, and what comes next on the connection is understood.
-#[test]
-fn stopping_in_the_middle_of_a_flood() {
-    let agent = Agent::start("a", &[]);
+fn stopping_in_the_middle_of_a_flood(start: Start) {
+    let agent = start("a", &[]);
     let (mut flood, mut client) = (Client::shaken(&agent), Client::shaken(&agent));
     let event = json!({ "Name": "e", "Payload": "x".repeat(400) });
     for round in 0..3 {
@@ -254,10 +271,9 @@ fn stopping_in_the_middle_of_a_flood() {
 }
 
 /// Thousands of commands at once are done one after the other, each with its reply.
-#[test]
-fn many_commands_in_one_go() {
+fn many_commands_in_one_go(start: Start) {
     const COMMANDS: u64 = 10_000;
-    let agent = Agent::start("a", &[]);
+    let agent = start("a", &[]);
     let mut raw = Raw::shaken(&agent);
     let mut bytes = Vec::new();
     for seq in 1..=COMMANDS {
@@ -287,11 +303,10 @@ fn many_commands_in_one_go() {
 }
 
 /// Connections that come and go without a word.
-#[test]
-fn connections_that_say_nothing() {
-    let agent = Agent::start("a", &[]);
+fn connections_that_say_nothing(start: Start) {
+    let agent = start("a", &[]);
     for _ in 0..2000 {
-        drop(TcpStream::connect(agent.rpc).unwrap());
+        drop(dial(&agent.rpc));
     }
     is_well(&agent);
 }

@@ -7,7 +7,7 @@ use crate::support::{Agent, Directory};
 fn the_banner_comes_before_the_log() {
     let mut agent = Agent::start("bb", &["-log-level=debug"]);
     agent.wait_for("[INFO] serf: EventMemberJoin: bb 127.0.0.1");
-    let (bind, rpc) = (agent.bind, agent.rpc);
+    let (bind, rpc) = (agent.bind, &agent.rpc);
     let banner = format!(
         "==> Starting Serf agent...\n\
          ==> Starting Serf agent RPC...\n\
@@ -34,6 +34,14 @@ fn dev_says_what_to_type_next() {
     let bind = agent.bind;
     assert!(agent.output.contains(&format!(" -join={bind}\n")), "{}", agent.output);
     assert!(agent.output.contains(&format!(" members -rpc-addr={}\n", agent.rpc)), "{}", agent.output);
+}
+
+#[test]
+fn dev_on_a_socket() {
+    let agent = Agent::start_on_socket("first", &["-dev"]);
+    let rpc = &agent.rpc;
+    assert!(agent.output.contains(&format!(" -rpc-addr={rpc}-second -join={}\n", agent.bind)), "{}", agent.output);
+    assert!(agent.output.contains(&format!(" members -rpc-addr={rpc}\n")), "{}", agent.output);
 }
 
 #[test]

@@ -6,12 +6,18 @@ mod client;
 mod cluster;
 mod commands;
 mod deployment;
+#[cfg(target_os = "linux")] // Where multicast on the loopback interface works.
+mod discovery;
 mod files;
 mod handlers;
 mod hostile;
 mod life;
 mod log;
 mod metrics;
+mod record;
 mod rpc;
+mod srv;
 mod startup;
 mod support;
+#[cfg(unix)]
+mod unix_socket;

@@ -76,7 +76,15 @@ fn messages_of_our_own() {
     let names = directory.write("a.json", r#"{"validate_node_names": true, "node_name": "a b"}"#);
     let facility = directory.write("b.json", r#"{"enable_syslog": true, "syslog_facility": "x"}"#);
     #[rustfmt::skip]
-    let table: [(&[&str], &str); 6] = [
+    let table: [(&[&str], &str); 14] = [
+        (&["-rpc-addr=unix:"],                  "==> Invalid RPC address: address unix:: missing path of the socket\n"),
+        (&["-dns-server=localhost"],            "==> Invalid DNS server: 'localhost' is no IP address, with or without a port\n"),
+        (&["-dns-server=127.0.0.1:0"],          "==> Invalid DNS server: '127.0.0.1:0' is no IP address, with or without a port\n"),
+        (&["-mdns-iface=lo"],                   "==> mDNS interface specified without enabling mDNS discovery\n"),
+        (&["-discover=x", "-mdns-iface=nope0"], "==> Invalid mDNS network interface: route ip+net: no such network interface\n"),
+        (&["-discover=x", "-iface=nope0"],      "==> Invalid network interface: route ip+net: no such network interface\n"),
+        (&["-discover=x", "-mdns-disable-ipv4", "-mdns-disable-ipv6"], "==> Invalid mDNS configuration: both IPv4 and IPv6 are disabled\n"),
+        (&["-discover=x..y"],                   "==> Invalid mDNS configuration: 'x..y' cannot be the name of a cluster"),
         (&["-log-format=x"],                    "==> Invalid log format: x. Valid log formats are: [text json]\n"),
         (&["-metrics-addr=127.0.0.1"],          "==> Invalid metrics address: '127.0.0.1' has no port\n"),
         (&["-dev", "-metrics-addr=0.0.0.0:1"],  "==> -dev keeps to the loopback interface: -metrics-addr=0.0.0.0:1 does not fit"),
@@ -123,7 +131,7 @@ fn configuration_files() {
         (r#"{"bind": "127.0.0.1:0""#,   "unexpected EOF\n"),
         (r#"{"retry_interval": "5x"}"#, "time: unknown unit \"x\" in duration \"5x\"\n"),
         (r#"{"node_name": 5}"#,         "1 error(s) decoding:\n\n* 'node_name' expected type 'string', got unconvertible type 'float64', value: '5'\n"),
-        (r#"{"discover": "x"}"#,    "1 error(s) decoding:\n\n* 'discover' is a key of Serf's that this agent does not support yet\n"),
+        (r#"{"mdns": {"iface": "x"}}"#, "1 error(s) decoding:\n\n* 'mdns' has invalid keys: iface\n"),
     ];
     for (text, error) in table {
         let path = directory.write("bad.json", text);

@@ -2,9 +2,12 @@
 
 use core::net::SocketAddr;
 use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -12,6 +15,7 @@ use std::thread;
 use std::time::Instant;
 
 use serde_json::{Map, Value};
+use socket2::Socket;
 
 /// Longer than anything here takes, on a machine that does other things as well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -157,9 +161,15 @@ impl Drop for Running {
 pub(crate) struct Agent {
     pub(crate) name: String,
     pub(crate) bind: SocketAddr,
-    pub(crate) rpc: SocketAddr,
+    /// As the flag takes it.
+    pub(crate) rpc: String,
     running: Running,
+    /// In which its socket is, if it has one.
+    _directory: Option<Directory>,
 }
+
+/// A way to start an agent: [`Agent::start`] or [`Agent::start_on_socket`].
+pub(crate) type Start = fn(&str, &[&str]) -> Agent;
 
 impl Agent {
     /// Starts an agent on free ports of 127.0.0.1 and waits until it is up.
@@ -170,6 +180,15 @@ impl Agent {
     /// The same on another loopback address.
     pub(crate) fn start_at(ip: &str, name: &str, arguments: &[&str]) -> Self {
         Self::start_with(|_| {}, ip, name, arguments)
+    }
+
+    /// The same, with its RPC at a Unix socket.
+    #[cfg(unix)]
+    pub(crate) fn start_on_socket(name: &str, arguments: &[&str]) -> Self {
+        let directory = Directory::new("socket");
+        let rpc = format!("-rpc-addr=unix:{}", directory.path().join("rpc").display());
+        let agent = Self::start(name, &[&[&*rpc], arguments].concat());
+        Self { _directory: Some(directory), ..agent }
     }
 
     /// The same, with a say in how the process is started.
@@ -191,8 +210,8 @@ impl Agent {
     fn await_banner(mut running: Running) -> Self {
         running.wait_for("Log data will now stream in");
         let name = running.said("Node name").to_owned();
-        let (bind, rpc) = (running.said("Bind addr").parse().unwrap(), running.said("RPC addr").parse().unwrap());
-        Self { name, bind, rpc, running }
+        let (bind, rpc) = (running.said("Bind addr").parse().unwrap(), running.said("RPC addr").to_owned());
+        Self { name, bind, rpc, running, _directory: None }
     }
 
     /// An address that it has said.
@@ -248,7 +267,9 @@ pub(crate) struct Directory(PathBuf);
 
 impl Directory {
     pub(crate) fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("swim-agent-{name}-{}", std::process::id()));
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("swim-agent-{name}-{}-{count}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
@@ -272,12 +293,12 @@ impl Drop for Directory {
 
 /// A raw RPC connection. Values are shown as JSON; bytes as `{"hex": ".."}`.
 pub(crate) struct Raw {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Socket>,
 }
 
 impl Raw {
     pub(crate) fn connect(agent: &Agent) -> Self {
-        let stream = TcpStream::connect(agent.rpc).unwrap();
+        let stream = dial(&agent.rpc);
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Self { stream: BufReader::new(stream) }
@@ -305,7 +326,7 @@ impl Raw {
     }
 
     /// Another hand on the same connection, to send with.
-    pub(crate) fn writer(&self) -> TcpStream {
+    pub(crate) fn writer(&self) -> Socket {
         self.stream.get_ref().try_clone().unwrap()
     }
 
@@ -321,6 +342,15 @@ impl Raw {
         self.stream.get_mut().set_read_timeout(Some(PATIENCE)).unwrap();
         silent
     }
+}
+
+/// Connects to an agent.
+pub(crate) fn dial(rpc: &str) -> Socket {
+    #[cfg(unix)]
+    if let Some(path) = rpc.strip_prefix("unix:") {
+        return UnixStream::connect(path).unwrap().into();
+    }
+    TcpStream::connect(rpc).unwrap().into()
 }
 
 /// The next value; `None` at the end.

@@ -1,0 +1,73 @@
+//! What an agent records, replayed: the same bytes go out again.
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine as _;
+use swim_tokio::swim_core::node::trace::{Replay, ReplayError};
+use swim_tokio::swim_core::serf::member::Status;
+use swim_tokio::swim_core::wire::keyring::{Key, Keyring};
+
+use crate::support::{Agent, Directory};
+
+const KEY: &str = "HvY8ubRZMgafUOWvrOadwOckVa1wN3QWAo46FVKbVN8=";
+
+/// A member of three that hears of an event, a query and a crash, on a key that is not in the recording.
+#[test]
+fn a_life_is_replayed() {
+    let directory = Directory::new("record");
+    let path = directory.path().join("recording");
+    let encrypt = format!("-encrypt={KEY}");
+    let record = format!("-record={}", path.display());
+    let mut a = Agent::start("a", &[&encrypt, &record, "-event-handler=query:load=echo much"]);
+    let join = format!("-join={}", a.bind);
+    let b = Agent::start("b", &[&encrypt, &join]);
+    let c = Agent::start("c", &[&encrypt, &join]);
+    a.members_until(|members| members.matches("alive").count() == 3);
+    b.members_until(|members| members.matches("alive").count() == 3);
+    assert_eq!(b.swim("event", &["deploy", "1.2"]).code, Some(0));
+    let asked = b.swim("query", &["-timeout=2s", "load"]);
+    assert!(asked.stdout.contains("Response from 'a': much"), "{}", asked.stdout);
+    drop(c); // Killed.
+    a.members_until(|members| members.contains("failed"));
+    a.signal("TERM");
+    a.ended();
+
+    let trace = fs::read(&path).unwrap();
+    assert_eq!(Replay::new(&trace, Keyring::new(), None).unwrap_err(), ReplayError::Keys { expected: 1 });
+    let mut keyring = Keyring::new();
+    keyring.add(Key::new(&base64::engine::general_purpose::STANDARD.decode(KEY).unwrap()).unwrap()).unwrap();
+    let mut replay = Replay::new(&trace, keyring, None).unwrap();
+    let inputs = replay.run().unwrap();
+    assert!(inputs > 20, "{inputs}");
+    let statuses: Vec<_> = replay.node().members().map(|member| (member.name().to_string(), member.status())).collect();
+    assert!(statuses.contains(&("b".into(), Status::Alive)) && statuses.contains(&("c".into(), Status::Failed)));
+    assert_eq!((replay.node().stats().user_events, replay.node().stats().queries), (1, 1));
+}
+
+/// Started again with the same settings, an agent keeps what the run before has recorded, and ends at its limit alone.
+#[test]
+fn an_earlier_recording_is_kept() {
+    let directory = Directory::new("record-again");
+    let file = directory.write("a.json", r#"{"record_path": "recording", "record_size_limit": 1}"#);
+    let config = format!("-config-file={file}");
+    let start = || Agent::start_in(directory.path(), &["-node=a", &config]);
+    let at = |name: &str| directory.path().join(name);
+    let mut first = start();
+    first.wait_for("the trace ends here: its files have reached their limit");
+    let members = first.swim("members", &[]);
+    assert_eq!(members.code, Some(0), "the agent goes on: {members:?}");
+    drop(first);
+    let recorded = fs::read(at("recording")).unwrap();
+    drop(start());
+    assert_eq!(fs::read(at("recording.old")).unwrap(), recorded);
+    assert!(fs::read(at("recording")).unwrap().starts_with(b"swimtrc1"));
+    assert!(is_private(&at("recording")));
+    let replayed = Replay::new(&recorded, Keyring::new(), None).map(|mut replay| replay.run());
+    assert!(matches!(replayed, Ok(Ok(_))), "what is there can be replayed: {replayed:?}");
+}
+
+fn is_private(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).unwrap().permissions().mode() & 0o777 == 0o600
+}
