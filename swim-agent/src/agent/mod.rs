@@ -12,7 +12,7 @@ mod files;
 mod plan;
 mod reload;
 mod retry_join;
-mod signals;
+pub(crate) mod signals;
 
 use core::net::SocketAddr;
 use core::time::Duration;

@@ -22,11 +22,16 @@ pub(crate) const RPC_AUTH: Flag = Flag {
 
 /// Connects to the agent that flags, environment or default name.
 pub(crate) fn connect(parsed: &Parsed) -> Result<Client<Box<dyn Stream>>, Failure> {
-    let given = |flag: &str, variable: &str| {
-        parsed.text(flag).map(str::to_owned).or_else(|| env::var(variable).ok().filter(|value| !value.is_empty()))
-    };
-    let address = given("rpc-addr", "SERF_RPC_ADDR").unwrap_or_else(|| "127.0.0.1:7373".to_owned());
-    let auth = given("rpc-auth", "SERF_RPC_AUTH").unwrap_or_default();
-    Client::connect(&address, &auth)
+    let auth = given(parsed, "rpc-auth", "SERF_RPC_AUTH").unwrap_or_default();
+    Client::connect(&address(parsed), &auth)
         .map_err(|error| Failure::Message(format!("Error connecting to Serf agent: {error}")))
+}
+
+/// Where that agent is.
+pub(crate) fn address(parsed: &Parsed) -> String {
+    given(parsed, "rpc-addr", "SERF_RPC_ADDR").unwrap_or_else(|| "127.0.0.1:7373".to_owned())
+}
+
+fn given(parsed: &Parsed, flag: &str, variable: &str) -> Option<String> {
+    parsed.text(flag).map(str::to_owned).or_else(|| env::var(variable).ok().filter(|value| !value.is_empty()))
 }

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use crate::cli::connection::{RPC_ADDR, RPC_AUTH, connect};
 use crate::cli::flags::{Flag, Kind, Parsed};
-use crate::cli::{Command, Failure, say};
+use crate::cli::format::{FORMAT, report, wants_json};
+use crate::cli::{Command, Failure};
 
 pub(crate) const COMMAND: Command = Command {
     name: "event",
@@ -22,6 +23,7 @@ Example:  event deploy 1.2.3",
             hint: "=true",
             help: "Whether of several of one name that come close together, members\nmay drop all but the last.",
         },
+        FORMAT,
         RPC_ADDR,
         RPC_AUTH,
     ]),
@@ -38,9 +40,11 @@ fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
             return Err(Failure::Usage("Too many command line arguments. Only a name and payload must be specified."));
         }
     };
+    let json = wants_json(parsed)?;
     let coalesce = parsed.text("coalesce").is_none() || parsed.is_on("coalesce");
     let sent = connect(parsed)?.event(name, payload, coalesce);
     sent.map_err(|error| Failure::Message(format!("Error sending event: {error}")))?;
-    say(&format!("Event '{name}' dispatched! Coalescing enabled: {coalesce}"));
+    let result = serde_json::json!({ "name": name, "coalesce": coalesce });
+    report(json, &result, &format!("Event '{name}' dispatched! Coalescing enabled: {coalesce}"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -85,6 +85,18 @@ impl Parsed {
         Ok(parsed)
     }
 
+    /// Reads what is in the table and takes no notice of anything else: for commands to which Serf may be given whatever
+    /// one likes.
+    pub(crate) fn lenient(flags: &'static [Flag], arguments: &[String]) -> Self {
+        let mut parsed = Self::default();
+        for at in 0..arguments.len() {
+            // With its value behind `=`, or in the argument after it.
+            let alone = |len| Self::new(flags, arguments.get(at..at + len)?).ok()?.given.pop();
+            parsed.given.extend(alone(1).or_else(|| alone(2)));
+        }
+        parsed
+    }
+
     /// The last value given for `name`.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.all(name).last()
@@ -229,6 +241,25 @@ mod tests {
         let parsed = Parsed::new(FLAGS, &["-text=a".into(), "-text=b".into(), "-on".into(), "-on=0".into()]).unwrap();
         assert_eq!((parsed.text("text"), parsed.is_on("on"), parsed.int("n")), (Some("b"), false, None));
         assert_eq!(parsed.all("text").collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_lenient_command_sees_its_flags_and_nothing_else() {
+        #[rustfmt::skip]
+        let table: [(&[&str], &[&str]); 6] = [
+            (&[],                               &[]),
+            (&["-bogus", "x"],                  &[]),
+            (&["-text"],                        &[]),
+            (&["-bogus", "-text=a", "-more"],   &["text=a"]),
+            (&["x", "--text", "a", "-bogus"],   &["text=a"]),
+            (&["-text=a", "-text=b", "-n=zz"],  &["text=a", "text=b"]),
+        ];
+        for (arguments, expected) in table {
+            let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+            let parsed = Parsed::lenient(FLAGS, &arguments);
+            let found: Vec<_> = parsed.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            assert_eq!(found, expected, "{arguments:?}");
+        }
     }
 
     #[test]

@@ -2,11 +2,29 @@
 
 use serde::Serialize;
 
-use crate::cli::Failure;
-use crate::cli::flags::{Flag, Kind};
+use crate::cli::flags::{Flag, Kind, Parsed};
+use crate::cli::{Failure, say};
 
 pub(crate) const FORMAT: Flag =
     Flag { name: "format", kind: Kind::Text, hint: "=text", help: "Output format: 'text' or 'json'." };
+
+/// Whether the answer is to be JSON. Asked before anything is done, so that a format that does not exist changes nothing.
+pub(crate) fn wants_json(parsed: &Parsed) -> Result<bool, Failure> {
+    match parsed.text("format") {
+        None | Some("text") => Ok(false),
+        Some("json") => Ok(true),
+        Some(other) => Err(unknown(other)),
+    }
+}
+
+/// Prints what a command has done: `result` if that is to be JSON, else `text`.
+pub(crate) fn report(json: bool, result: &impl Serialize, text: &str) -> Result<(), Failure> {
+    match json {
+        true => say(&render(Some("json"), result, String::new)?),
+        false => say(text),
+    };
+    Ok(())
+}
 
 /// Renders a result in the format asked for; `text` is how people read it.
 pub(crate) fn render(
@@ -16,17 +34,27 @@ pub(crate) fn render(
 ) -> Result<String, Failure> {
     let rendered = match format {
         None | Some("text") => text(),
-        Some("json") => {
-            let json = serde_json::to_string_pretty(result).map_err(|error| encoding_error(&error.to_string()))?;
-            // Go escapes these, in case the output ends up in a web page. They occur in strings only.
-            json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
-        }
-        Some(other) => return Err(encoding_error(&format!("Invalid output format {other:?}"))),
+        Some("json") => escaped(&serde_json::to_string_pretty(result).map_err(encoding_error)?),
+        Some(other) => return Err(unknown(other)),
     };
     Ok(rendered.trim().to_owned())
 }
 
-fn encoding_error(cause: &str) -> Failure {
+/// One of several documents, in a line of its own.
+pub(crate) fn json_line(result: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(result).map(|json| escaped(&json)).map_err(encoding_error)
+}
+
+/// As Go does, in case the output ends up in a web page. They occur in strings only.
+fn escaped(json: &str) -> String {
+    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+fn unknown(format: &str) -> Failure {
+    encoding_error(format!("Invalid output format {format:?}"))
+}
+
+fn encoding_error(cause: impl core::fmt::Display) -> Failure {
     Failure::Message(format!("Encoding error: {cause}"))
 }
 

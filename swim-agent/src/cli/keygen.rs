@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use crate::cli::{Command, Failure, say};
+use crate::cli::format::{report, wants_json};
+use crate::cli::{Command, Failure};
 use crate::config::key;
 
 pub(crate) const COMMAND: Command = Command {
@@ -14,9 +15,10 @@ Generates a new key for the agents of a cluster, in the form that the
 agent's -encrypt flag takes.",
     flags: None,
     prefix: "",
-    run: |_| {
+    run: |parsed| {
+        let json = wants_json(parsed)?;
         let key = key::generate().map_err(|error| Failure::Message(format!("Error reading random data: {error}")))?;
-        say(&key);
+        report(json, &serde_json::json!({ "key": key }), &key)?;
         Ok(ExitCode::SUCCESS)
     },
 };

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::cli::columns::columns;
 use crate::cli::connection::{RPC_ADDR, RPC_AUTH, connect};
 use crate::cli::flags::{Flag, Kind, Parsed};
-use crate::cli::format::{FORMAT, render};
+use crate::cli::format::{FORMAT, report, wants_json};
 use crate::cli::{Command, Failure, say};
 use crate::rpc::messages::KeyReply;
 
@@ -86,12 +86,16 @@ fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
 }
 
 fn apply(parsed: &Parsed, change: &Change, key: &str) -> Result<ExitCode, Failure> {
+    let json = wants_json(parsed)?;
     let mut client = connect(parsed)?;
-    say(change.doing);
+    if !json {
+        say(change.doing);
+    }
     let failed = |reply: &KeyReply, error: &str| Err(failure(reply, change.failed, error));
     match client.keys(change.command, Some(key)) {
-        Ok((_, error)) if error.is_empty() => {
-            say(change.done);
+        Ok((reply, error)) if error.is_empty() => {
+            let result = serde_json::json!({ "messages": reply.messages, "nodes": reply.nodes });
+            report(json, &result, change.done)?;
             Ok(ExitCode::SUCCESS)
         }
         Ok((reply, error)) => failed(&reply, &error),
@@ -100,10 +104,9 @@ fn apply(parsed: &Parsed, change: &Change, key: &str) -> Result<ExitCode, Failur
 }
 
 fn list(parsed: &Parsed) -> Result<ExitCode, Failure> {
-    let format = parsed.text("format");
+    let json = wants_json(parsed)?;
     let mut client = connect(parsed)?;
-    let quiet = format.is_some_and(|format| format != "text");
-    if !quiet {
+    if !json {
         say("==> Asking all members for installed keys...");
     }
     let failed = |reply: &KeyReply, error: &str| Err(failure(reply, "Failed to gather member keys", error));
@@ -112,16 +115,16 @@ fn list(parsed: &Parsed) -> Result<ExitCode, Failure> {
         Ok((reply, error)) => return failed(&reply, &error),
         Err(error) => return failed(&KeyReply::default(), &error.to_string()),
     };
-    if !quiet {
+    if !json {
         say("==> Keys gathered, listing cluster keys...\n");
     }
-    let json = serde_json::json!({
+    let result = serde_json::json!({
         "keys": reply.keys.clone().unwrap_or_default(),
         "messages": reply.messages,
         "nodes": reply.nodes,
         "primary_keys": reply.primary_keys,
     });
-    say(&render(format, &json, || table(&reply))?);
+    report(json, &result, table(&reply).trim())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use crate::cli::connection::{RPC_ADDR, RPC_AUTH, connect};
 use crate::cli::flags::Parsed;
-use crate::cli::{Command, Failure, say};
+use crate::cli::format::{FORMAT, report, wants_json};
+use crate::cli::{Command, Failure};
 
 pub(crate) const COMMAND: Command = Command {
     name: "leave",
@@ -13,13 +14,14 @@ pub(crate) const COMMAND: Command = Command {
     about: "\
 Makes the agent leave its cluster, so that the other members do not take it
 for failed, and then shut down.",
-    flags: Some(&[RPC_ADDR, RPC_AUTH]),
+    flags: Some(&[FORMAT, RPC_ADDR, RPC_AUTH]),
     prefix: "",
     run,
 };
 
 fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
+    let json = wants_json(parsed)?;
     connect(parsed)?.leave().map_err(|error| Failure::Message(format!("Error leaving: {error}")))?;
-    say("Graceful leave complete");
+    report(json, &serde_json::json!({ "left": true }), "Graceful leave complete")?;
     Ok(ExitCode::SUCCESS)
 }

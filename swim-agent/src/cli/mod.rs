@@ -19,10 +19,13 @@ mod keys;
 mod leave;
 mod members;
 mod monitor;
+mod printable;
 mod query;
 mod reachability;
 mod rtt;
 mod tags;
+#[cfg(feature = "top")]
+mod top;
 mod version;
 
 use std::io::{Write, stderr, stdout};
@@ -39,14 +42,15 @@ pub(crate) struct Command {
     usage: &'static str,
     /// What it does, wrapped to 76 columns.
     about: &'static str,
-    /// `None`: whatever arguments there are, they mean nothing.
+    /// `None`: only -format; whatever other arguments there are, they mean nothing.
     flags: Option<&'static [Flag]>,
     /// Put before everything printed about wrong arguments.
     prefix: &'static str,
     run: fn(&Parsed) -> Result<ExitCode, Failure>,
 }
 
-/// Why a command did not do its work. Printed to standard output, as everything but help and wrong flags.
+/// Why a command did not do its work. Printed to standard output, as everything but help and wrong flags; in JSON, to
+/// standard error.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// It went wrong.
@@ -55,7 +59,7 @@ pub(crate) enum Failure {
     Usage(&'static str),
 }
 
-const COMMANDS: [&Command; 15] = [
+const COMMANDS: &[&Command] = &[
     &agent::COMMAND,
     &event::COMMAND,
     &force_leave::COMMAND,
@@ -70,6 +74,8 @@ const COMMANDS: [&Command; 15] = [
     &reachability::COMMAND,
     &rtt::COMMAND,
     &tags::COMMAND,
+    #[cfg(feature = "top")]
+    &top::COMMAND,
     &version::COMMAND,
 ];
 
@@ -117,7 +123,7 @@ fn dispatch(program: &str, arguments: &[String]) -> ExitCode {
 
 fn run(program: &str, command: &Command, arguments: &[String]) -> ExitCode {
     let parsed = match command.flags {
-        None => Parsed::default(),
+        None => Parsed::lenient(NO_FLAGS, arguments),
         Some(flags) => match Parsed::new(flags, arguments) {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -128,11 +134,18 @@ fn run(program: &str, command: &Command, arguments: &[String]) -> ExitCode {
         },
     };
     (command.run)(&parsed).unwrap_or_else(|failure| {
-        match failure {
-            Failure::Message(text) => say(&format!("{}{text}", command.prefix)),
-            Failure::Usage("") => say(&help(program, command)),
-            Failure::Usage(text) => say(&format!("{text}\n\n{}", help(program, command))),
+        let text = match failure {
+            Failure::Message(text) => format!("{}{text}", command.prefix),
+            Failure::Usage("") => help(program, command),
+            Failure::Usage(text) => format!("{text}\n\n{}", help(program, command)),
         };
+        // Whoever reads documents finds nothing else among them. Serf tells everything on standard output.
+        match parsed.text("format") {
+            Some("json") => complain(&text),
+            _ => {
+                say(&text);
+            }
+        }
         ExitCode::FAILURE
     })
 }
@@ -156,7 +169,7 @@ impl<'a> Call<'a> {
         let before_dashes = arguments.iter().take_while(|argument| *argument != "--");
         let help = before_dashes.clone().any(|argument| matches!(argument.as_str(), "-h" | "-help" | "--help"));
         let at = before_dashes.clone().position(|argument| !is_flag(argument) && !argument.is_empty());
-        let command = at.and_then(|at| COMMANDS.into_iter().find(|command| command.name == arguments[at]));
+        let command = at.and_then(|at| COMMANDS.iter().copied().find(|command| command.name == arguments[at]));
         match (at, command) {
             (None, _) if help => Self::Help { command: None },
             (None, _) if arguments.iter().any(|argument| argument == "-version") => Self::Version,
@@ -182,10 +195,8 @@ fn help(program: &str, command: &Command) -> String {
     let mut text = format!("Usage: {program} {name} {usage}").trim_end().to_owned();
     text += "\n\n";
     about.lines().for_each(|line| text += format!("  {line}\n").trim_start_matches("  \n"));
-    if let Some(flags) = flags.filter(|flags| !flags.is_empty()) {
-        text += "\nOptions:\n\n";
-        text += &flags::describe(flags);
-    }
+    text += "\nOptions:\n\n";
+    text += &flags::describe(flags.unwrap_or(NO_FLAGS));
     text.trim_end().to_owned()
 }
 
@@ -198,6 +209,9 @@ fn say(text: &str) -> bool {
 fn complain(text: &str) {
     let _ = writeln!(stderr(), "{text}");
 }
+
+/// Of commands that otherwise have none.
+const NO_FLAGS: &[Flag] = &[format::FORMAT];
 
 const FLAGS_FIRST: &str = "Invalid flags before the subcommand. If these flags are for
 the subcommand, please put them after the subcommand.";

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::cli::connection::{RPC_ADDR, RPC_AUTH, connect};
 use crate::cli::flags::{Flag, Kind, Parsed};
-use crate::cli::format::FORMAT;
+use crate::cli::format::{FORMAT, wants_json};
 use crate::cli::interrupt::exit_on_interrupt;
 use crate::cli::{Command, Failure, say};
 use crate::rpc::messages::Fields;
@@ -30,11 +30,7 @@ Example:  monitor -log-level=debug",
 };
 
 fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
-    let as_text = match parsed.text("format") {
-        None | Some("text") => true,
-        Some("json") => false,
-        Some(other) => return Err(Failure::Message(format!("Encoding error: Invalid output format {other:?}"))),
-    };
+    let as_text = !wants_json(parsed)?;
     let mut client = connect(parsed)?;
     exit_on_interrupt(0, None);
     let failed =

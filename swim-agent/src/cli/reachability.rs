@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use serde::Serialize;
+
 use crate::cli::connection::{RPC_ADDR, RPC_AUTH, connect};
 use crate::cli::flags::{Flag, Kind, Parsed};
+use crate::cli::format::{FORMAT, render, wants_json};
 use crate::cli::interrupt::exit_on_interrupt;
 use crate::cli::{Command, Failure, say};
 use crate::rpc::client::Question;
@@ -17,9 +20,11 @@ pub(crate) const COMMAND: Command = Command {
     about: "\
 Asks all members to answer, and compares who does with who is alive. It shows
 whether the network lets members talk to each other as the cluster needs.
+In JSON it is one document, when the time is up.
 
 Example:  reachability -verbose",
     flags: Some(&[
+        FORMAT,
         Flag { name: "verbose", kind: Kind::Bool, hint: "", help: "Show who answers, and how long it takes." },
         RPC_ADDR,
         RPC_AUTH,
@@ -29,20 +34,26 @@ Example:  reachability -verbose",
 };
 
 fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
-    let verbose = parsed.is_on("verbose");
+    let json = wants_json(parsed)?;
+    let verbose = parsed.is_on("verbose") && !json;
+    let tell = |text: &str| {
+        if !json {
+            say(text);
+        }
+    };
     let mut client = connect(parsed)?;
     let members = client.members_filtered(&BTreeMap::new(), "", "");
     let members = members.map_err(|error| Failure::Message(format!("Error getting members: {error}")))?;
     let alive: BTreeSet<_> =
         members.iter().filter(|member| member.status == "alive").map(|member| member.name.clone()).collect();
-    say(&format!("Total members: {}, live members: {}", members.len(), alive.len()));
+    tell(&format!("Total members: {}, live members: {}", members.len(), alive.len()));
 
-    exit_on_interrupt(1, Some("Test interrupted"));
+    exit_on_interrupt(1, (!json).then_some("Test interrupted"));
     let failed = |error| Failure::Message(format!("Error sending query: {error}"));
     let start = Instant::now();
     client.query(&Question { name: "_serf_ping", request_ack: true, ..Question::default() }).map_err(failed)?;
-    say("Starting reachability test...");
-    let mut heard = BTreeSet::new();
+    tell("Starting reachability test...");
+    let (mut heard, mut duplicates) = (BTreeSet::new(), BTreeSet::new());
     let mut last = start;
     while let Some(answer) = client.answer().map_err(failed)? {
         if answer.payload.is_some() {
@@ -53,17 +64,51 @@ fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
             say(&format!("\tAck from '{}'", answer.from));
         }
         if !heard.insert(answer.from.clone()) {
-            let text = format!("Duplicate response from '{}'\n{DUPLICATE}", answer.from);
-            return Err(Failure::Message(text));
+            if !json {
+                let text = format!("Duplicate response from '{}'\n{DUPLICATE}", answer.from);
+                return Err(Failure::Message(text));
+            }
+            duplicates.insert(answer.from);
         }
     }
+    let (whole, answers) = (start.elapsed().as_secs_f64(), (last - start).as_secs_f64());
+    if json {
+        let reached = judge(&alive, &heard).is_ok() && duplicates.is_empty();
+        let found = Found {
+            reached,
+            members: members.len(),
+            live: alive.len(),
+            missing: alive.difference(&heard).collect(),
+            unexpected: heard.difference(&alive).collect(),
+            duplicates: &duplicates,
+            acks: &heard,
+            query_seconds: whole,
+            last_ack_seconds: answers,
+        };
+        say(&render(Some("json"), &found, String::new)?);
+        return Ok(if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     if verbose {
-        let (whole, answers) = (start.elapsed().as_secs_f64(), (last - start).as_secs_f64());
         say(&format!("Query time: {whole:.2} sec, time to last response: {answers:.2} sec"));
     }
     judge(&alive, &heard).map_err(Failure::Message)?;
     say("Successfully contacted all live nodes");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The JSON form; the names are part of the interface.
+#[derive(Serialize)]
+struct Found<'a> {
+    /// Whether all is well, which the exit code says as well.
+    reached: bool,
+    members: usize,
+    live: usize,
+    acks: &'a BTreeSet<String>,
+    missing: Vec<&'a String>,
+    unexpected: Vec<&'a String>,
+    duplicates: &'a BTreeSet<String>,
+    query_seconds: f64,
+    last_ack_seconds: f64,
 }
 
 /// Compares who should have answered with who has.

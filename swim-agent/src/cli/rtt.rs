@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use crate::cli::connection::{RPC_ADDR, RPC_AUTH, connect};
 use crate::cli::flags::Parsed;
-use crate::cli::{Command, Failure, say};
+use crate::cli::format::{FORMAT, report, wants_json};
+use crate::cli::{Command, Failure};
 
 pub(crate) const COMMAND: Command = Command {
     name: "rtt",
@@ -16,12 +17,13 @@ their network coordinates and without sending any. The second member is by
 default the agent's own.
 
 Example:  rtt web-1 db-1",
-    flags: Some(&[RPC_ADDR, RPC_AUTH]),
+    flags: Some(&[FORMAT, RPC_ADDR, RPC_AUTH]),
     prefix: "",
     run,
 };
 
 fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
+    let json = wants_json(parsed)?;
     let mut client = connect(parsed)?;
     let (first, second) = match parsed.rest.as_slice() {
         [first] => {
@@ -39,6 +41,8 @@ fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
         found.ok_or_else(|| Failure::Message(format!("Could not find a coordinate for node {node:?}")))
     };
     let rtt = coordinate(&first)?.distance_to(&coordinate(&second)?);
-    say(&format!("Estimated {first} <-> {second} rtt: {:.3} ms", rtt.as_secs_f64() * 1000.0));
+    let millis = rtt.as_secs_f64() * 1000.0;
+    let result = serde_json::json!({ "nodes": [first, second], "rtt_ms": millis });
+    report(json, &result, &format!("Estimated {first} <-> {second} rtt: {millis:.3} ms"))?;
     Ok(ExitCode::SUCCESS)
 }

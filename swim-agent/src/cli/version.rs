@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use swim_tokio::swim_core::node::config::SERF_PROTOCOLS;
 
 use crate::VERSION;
-use crate::cli::{Command, say};
+use crate::cli::Command;
+use crate::cli::format::{report, wants_json};
 
 pub(crate) const COMMAND: Command = Command {
     name: "version",
@@ -14,8 +15,13 @@ pub(crate) const COMMAND: Command = Command {
     about: "Prints the version and the agent protocols understood.",
     flags: None,
     prefix: "",
-    run: |_| {
-        say(&text());
+    run: |parsed| {
+        let (oldest, newest) = SERF_PROTOCOLS;
+        let result = serde_json::json!({
+            "version": VERSION,
+            "protocol": { "max": newest, "min": oldest, "version": newest },
+        });
+        report(wants_json(parsed)?, &result, &text())?;
         Ok(ExitCode::SUCCESS)
     },
 };

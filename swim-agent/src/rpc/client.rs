@@ -6,6 +6,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Instant;
 
 use swim_tokio::swim_core::serf::coordinate::Coordinate;
 
@@ -27,9 +28,28 @@ pub(crate) struct Client<S> {
 }
 
 /// A connection of either kind.
-pub(crate) trait Stream: Read + Write + Send {}
+pub(crate) trait Stream: Read + Write + Send {
+    /// Limits how long a read waits; none limits nothing.
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+}
 
-impl<S: Read + Write + Send> Stream for S {}
+impl Stream for TcpStream {
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        Self::set_read_timeout(self, timeout)
+    }
+}
+
+impl Stream for socket2::Socket {
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        Self::set_read_timeout(self, timeout)
+    }
+}
+
+impl Stream for Box<dyn Stream> {
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        (**self).set_read_timeout(timeout)
+    }
+}
 
 impl Client<Box<dyn Stream>> {
     /// Connects to the agent at `address` (`host:port` or `unix:path`), shakes hands, and authenticates if `auth` is not
@@ -49,6 +69,42 @@ impl Client<Box<dyn Stream>> {
             client.request("auth", Some(Value::map([("AuthKey", Value::text(auth))])))?;
         }
         Ok(client)
+    }
+}
+
+impl<S: Stream> Client<S> {
+    /// From now on, a reply that is so long in coming fails with [`ClientError::TimedOut`]. For views that go on and must
+    /// notice when the agent has stopped; a command that asks one thing waits as long as the agent works.
+    pub(crate) fn set_patience(&self, patience: Duration) -> Result<(), ClientError> {
+        // Of no time at all, the system would make no limit.
+        let patience = Some(patience.max(Duration::from_millis(1)));
+        self.stream.set_read_timeout(patience).map_err(|_| ClientError::Closed)
+    }
+
+    /// The next record of anything that was started, if one comes within `time`; the rest of one that has begun may take
+    /// `patience`, as every reply thereafter.
+    pub(crate) fn record_within(
+        &mut self,
+        time: Duration,
+        patience: Duration,
+    ) -> Result<Option<(u64, Value)>, ClientError> {
+        let deadline = Instant::now() + time;
+        while self.records.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.set_patience(left)?;
+            let header = self.read();
+            self.set_patience(patience)?;
+            match header {
+                // What has come of it is kept, and read on next time.
+                Err(ClientError::TimedOut) => return Ok(None),
+                Err(error) => return Err(error),
+                Ok(header) => self.sort(ResponseHeader::decode(header)?, self.seq)?,
+            };
+        }
+        Ok(self.records.pop_front())
     }
 }
 
@@ -219,12 +275,21 @@ impl<S: Read + Write> Client<S> {
     /// Reads a header. If it is that of a record, the record as well.
     fn reply_to(&mut self, seq: u64) -> Result<Option<ResponseHeader>, ClientError> {
         let reply = ResponseHeader::decode(self.read()?)?;
-        if reply.seq == seq {
-            return Ok(Some(reply));
+        self.sort(reply, seq)
+    }
+
+    /// Gives back the header that was waited for; if it is that of a record, keeps the record.
+    fn sort(&mut self, header: ResponseHeader, seq: u64) -> Result<Option<ResponseHeader>, ClientError> {
+        if header.seq == seq {
+            return Ok(Some(header));
         }
-        if self.started.contains(&reply.seq) {
+        if self.started.contains(&header.seq) {
             let body = self.read()?;
-            self.records.push_back((reply.seq, body));
+            if self.records.len() == RECORDS_MAX {
+                // Nobody asks for so long and reads none of them but an agent that never replies.
+                self.records.pop_front();
+            }
+            self.records.push_back((header.seq, body));
         }
         Ok(None)
     }
@@ -245,6 +310,9 @@ impl<S: Read + Write> Client<S> {
             let mut chunk = [0; READ_LEN];
             match self.stream.read(&mut chunk) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    return Err(ClientError::TimedOut);
+                }
                 Ok(0) | Err(_) => return Err(ClientError::Closed),
                 Ok(len) => self.input.extend_from_slice(&chunk[..len]),
             }
@@ -336,6 +404,8 @@ fn dial_unix(path: &str) -> Result<TcpStream, ClientError> {
 /// How long connecting and each write may take. Reads may take as long as the agent works.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const READ_LEN: usize = 16 << 10;
+/// Records that are kept while a reply is waited for.
+const RECORDS_MAX: usize = 4096;
 /// Longest reply, in bytes: a million members.
 const REPLY_LEN_MAX: usize = 512 << 20;
 
@@ -346,6 +416,8 @@ pub(crate) enum ClientError {
     Dial(String),
     /// It closed the connection.
     Closed,
+    /// It did not answer in the time that it was given.
+    TimedOut,
     /// It said so.
     Refused(String),
     /// Its answer makes no sense.
@@ -363,7 +435,94 @@ impl fmt::Display for ClientError {
         match self {
             Self::Dial(text) | Self::Refused(text) => f.write_str(text),
             Self::Closed => f.write_str("client closed"),
+            Self::TimedOut => f.write_str("i/o timeout"),
             Self::Decode(error) => write!(f, "unexpected answer: {error}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// A client, and the agent's end of its connection.
+    fn connected() -> (Client<TcpStream>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (Client::new(stream), listener.accept().unwrap().0)
+    }
+
+    fn header(seq: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        ResponseHeader { error: String::new(), seq }.encode(&mut bytes);
+        bytes
+    }
+
+    fn record(seq: u64, number: u64) -> Vec<u8> {
+        let mut bytes = header(seq);
+        Value::Unsigned(number).encode(&mut bytes);
+        bytes
+    }
+
+    const SOON: Duration = Duration::from_millis(20);
+
+    /// A record may come in pieces: one whose header has begun is waited for next time, one whose header is there now.
+    #[test]
+    fn a_record_is_waited_for_no_longer_than_told() {
+        let (mut client, mut agent) = connected();
+        agent.write_all(&header(0)).unwrap();
+        assert_eq!(client.stream("*"), Ok(0));
+        assert_eq!(client.record_within(SOON, TIMEOUT), Ok(None));
+        assert_eq!(client.record_within(Duration::ZERO, TIMEOUT), Ok(None));
+
+        let record = record(0, 7);
+        agent.write_all(&record[..3]).unwrap();
+        assert_eq!(client.record_within(SOON, TIMEOUT), Ok(None));
+        agent.write_all(&record[3..record.len() - 1]).unwrap();
+        let rest = record[record.len() - 1];
+        // The body is not there yet, and is given more time than there was for the record to come.
+        let writer = thread::spawn(move || {
+            thread::sleep(SOON * 4);
+            agent.write_all(&[rest]).unwrap();
+        });
+        assert_eq!(client.record_within(SOON, TIMEOUT), Ok(Some((0, Value::Unsigned(7)))));
+        writer.join().unwrap();
+        assert_eq!(client.record_within(TIMEOUT, TIMEOUT), Err(ClientError::Closed));
+    }
+
+    #[test]
+    fn an_agent_that_does_not_answer_is_left() {
+        let (mut client, mut agent) = connected();
+        client.set_patience(SOON).unwrap();
+        assert_eq!(client.leave(), Err(ClientError::TimedOut));
+        // Neither may a record stay unfinished.
+        agent.write_all(&header(1)).unwrap();
+        assert_eq!(client.stream("*"), Ok(1));
+        agent.write_all(&header(1)).unwrap();
+        assert_eq!(client.record_within(TIMEOUT, SOON), Err(ClientError::TimedOut));
+    }
+
+    /// Records that come before a reply are kept, the latest of them.
+    #[test]
+    fn records_that_wait_are_bounded() {
+        let (mut client, mut agent) = connected();
+        let count = RECORDS_MAX as u64 + 1;
+        let writer = thread::spawn(move || {
+            agent.write_all(&header(0)).unwrap();
+            for number in 0..count {
+                agent.write_all(&record(0, number)).unwrap();
+            }
+            agent.write_all(&header(1)).unwrap();
+            agent
+        });
+        assert_eq!(client.stream("*"), Ok(0));
+        assert_eq!(client.leave(), Ok(()));
+        let kept: Vec<_> = core::iter::from_fn(|| client.record_within(Duration::ZERO, TIMEOUT).unwrap()).collect();
+        assert_eq!(kept.len(), RECORDS_MAX);
+        assert_eq!(kept[0], (0, Value::Unsigned(1)));
+        drop(writer.join().unwrap());
     }
 }

@@ -233,6 +233,58 @@ impl Member {
     }
 }
 
+/// What a client hears on a stream of events.
+#[cfg(feature = "top")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Something has happened to members: `member-join` and its kin.
+    Members {
+        kind: String,
+        members: Vec<Member>,
+    },
+    User {
+        ltime: u64,
+        name: String,
+        payload: Vec<u8>,
+        coalesce: bool,
+    },
+    Query {
+        ltime: u64,
+        name: String,
+        payload: Vec<u8>,
+    },
+    /// Of a kind that we do not know.
+    Other {
+        kind: String,
+    },
+}
+
+#[cfg(feature = "top")]
+impl Event {
+    pub(crate) fn decode(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::new(value, &["Event", "LTime", "Name", "Payload", "Coalesce", "Members"])?;
+        let kind = fields.text("Event")?;
+        Ok(match kind.as_str() {
+            "user" => Self::User {
+                ltime: fields.unsigned("LTime")?,
+                name: fields.text("Name")?,
+                payload: fields.bytes("Payload")?,
+                coalesce: fields.flag("Coalesce")?,
+            },
+            "query" => Self::Query {
+                ltime: fields.unsigned("LTime")?,
+                name: fields.text("Name")?,
+                payload: fields.bytes("Payload")?,
+            },
+            _ if kind.starts_with("member-") => {
+                let members = fields.list("Members")?.into_iter().map(Member::decode).collect::<Result<_, _>>()?;
+                Self::Members { kind, members }
+            }
+            _ => Self::Other { kind },
+        })
+    }
+}
+
 /// What the members say to a listing or a change of keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KeyReply {
@@ -384,6 +436,31 @@ mod tests {
         assert_eq!(Fields::new(Value::text("x"), NAMES).err(), Some(DecodeError::NotAMap));
         let number_key = Value::Map(vec![(Value::Unsigned(1), Value::Nil)]);
         assert_eq!(Fields::new(number_key, NAMES).err(), Some(DecodeError::Key));
+    }
+
+    #[cfg(feature = "top")]
+    #[test]
+    fn events_of_all_kinds() {
+        let one = [("Event", Value::text("member-failed")), ("Members", Value::List(vec![Value::Nil]))];
+        let Ok(Event::Members { kind, members }) = Event::decode(Value::map(one)) else { panic!("a member event") };
+        assert_eq!((&*kind, members.len()), ("member-failed", 1));
+        let message = |kind: &str| {
+            let fields = [
+                ("Event", Value::text(kind)),
+                ("LTime", Value::Unsigned(4)),
+                ("Name", Value::text("n")),
+                ("Payload", Value::Bytes(b"p".to_vec())),
+                ("Coalesce", Value::Bool(true)),
+            ];
+            Event::decode(Value::map(fields))
+        };
+        let (name, payload) = ("n".to_owned(), b"p".to_vec());
+        let user = Event::User { ltime: 4, name: name.clone(), payload: payload.clone(), coalesce: true };
+        assert_eq!(message("user"), Ok(user));
+        assert_eq!(message("query"), Ok(Event::Query { ltime: 4, name, payload }));
+        // Of a later agent.
+        assert_eq!(message("weather"), Ok(Event::Other { kind: "weather".to_owned() }));
+        assert_eq!(Event::decode(Value::Unsigned(1)), Err(DecodeError::NotAMap));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! drives Serf's, in a cluster of both.
 
 use crate::harness::{Agent, Kind, Output, answers, secs, wait_forced, wait_status, wait_until, wait_whole};
+use crate::terminal::OnTerminal;
 
 /// An agent of each kind in one cluster, and the client program that is to drive the first.
 struct Pair {
@@ -273,6 +274,60 @@ fn monitor() {
             "\n\nRemote side ended the monitor! This usually means that the\nremote side has exited or crashed.\n",
         );
     });
+}
+
+/// What only our client can do, it can do with Serf's agent as well: the list again when a member changes or fails.
+#[test]
+fn members_watched() {
+    let mut pair = Pair::new(Kind::Serf, &[]);
+    if !pair.program.is_ours() {
+        return;
+    }
+    let mut text = pair.driven.watch(Kind::Swim, "members", &["-watch"]);
+    text.wait_for(&format!("other   {}  alive  kind=swim\n\n", pair.other.bind));
+    pair.ask("tags", &["-set", "x=1"]);
+    text.wait_for("kind=serf,x=1\n");
+    pair.other.kill();
+    text.wait_for(&format!("other   {}  failed  kind=swim\n", pair.other.bind));
+    text.signal("INT");
+    assert_eq!(text.ended(), Some(0));
+    let mut json = pair.driven.watch(Kind::Swim, "members", &["-watch", "-format=json", "-status=failed"]);
+    json.wait_for(r#"{"members":[{"name":"other","#);
+    pair.driven.kill();
+    assert_eq!(json.ended(), Some(1));
+}
+
+/// And the whole view: members with their distance, the gauges, events and queries as they pass, the end of the agent.
+#[test]
+fn top() {
+    let mut pair = Pair::new(Kind::Serf, &[]);
+    if !pair.program.is_ours() {
+        return;
+    }
+    wait_until("a round trip is known", secs(15), || {
+        let output = pair.run("rtt", &["other"]);
+        if output.success { Ok(()) } else { Err(output.stdout) }
+    });
+    let mut top = OnTerminal::start(pair.driven.client(Kind::Swim, "top"), 140, 36);
+    for word in ["driven", "other", "kind=serf", "kind=swim", "self", "ms", "health", "intents"] {
+        top.wait_for(word);
+    }
+    pair.ask("event", &["deploy", "1.2.3"]);
+    top.wait_for("1.2.3");
+    pair.ask("query", &["-timeout=1s", "load"]);
+    top.wait_for("query");
+    pair.ask("tags", &["-set", "x=1"]);
+    top.wait_for("member-update");
+    // Only what is new is printed.
+    top.wait_for(",x=1");
+    pair.other.kill();
+    top.wait_for("member-failed");
+    pair.driven.kill();
+    top.wait_for("LOST");
+    top.press("q");
+    let ended = top.ended();
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.is_as_before, "{:?}", ended.output);
 }
 
 /// A member that died is made to leave, and then forgotten. Unknown names are no error.

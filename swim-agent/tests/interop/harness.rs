@@ -186,7 +186,8 @@ impl Agent {
         child.unwrap_or_else(|error| cannot_run(Kind::Serf, &error))
     }
 
-    fn client(&self, program: Kind, command: &str) -> Command {
+    /// `program command` against this agent's RPC server.
+    pub(crate) fn client(&self, program: Kind, command: &str) -> Command {
         let mut client = program.command();
         client
             .arg(command)

@@ -35,4 +35,6 @@ mod round_trips;
 mod runtimes;
 mod snapshot;
 mod tags;
+#[path = "../it/terminal.rs"]
+mod terminal;
 mod user_events;

@@ -11,6 +11,7 @@ mod discovery;
 mod files;
 mod handlers;
 mod hostile;
+mod json;
 mod life;
 mod log;
 mod metrics;
@@ -19,5 +20,9 @@ mod rpc;
 mod srv;
 mod startup;
 mod support;
+mod terminal;
+#[cfg(feature = "top")]
+mod top;
 #[cfg(unix)]
 mod unix_socket;
+mod watch;

@@ -1,4 +1,6 @@
-//! `members`
+//! `members`, once; and in `watch`, again whenever something changes.
+
+mod watch;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -9,7 +11,7 @@ use crate::cli::columns::columns;
 use crate::cli::connection::{RPC_ADDR, RPC_AUTH, connect};
 use crate::cli::flags::{Flag, Kind, Parsed};
 use crate::cli::format::{FORMAT, render};
-use crate::cli::{Command, Failure, say};
+use crate::cli::{Command, Failure, complain, say};
 use crate::config::parse_tag;
 use crate::rpc::messages::Member;
 
@@ -19,7 +21,9 @@ pub(crate) const COMMAND: Command = Command {
     usage: "[options]",
     about: "\
 Lists the members that the agent knows: those that are there, and those that
-left or failed not long ago. Expressions must match as a whole.",
+left or failed not long ago. Expressions must match as a whole.
+
+Example:  members -watch -tag role=web",
     flags: Some(&[
         Flag { name: "detailed", kind: Kind::Bool, hint: "", help: "Show protocol versions, too (text format only)." },
         FORMAT,
@@ -42,6 +46,12 @@ left or failed not long ago. Expressions must match as a whole.",
             hint: " <key>=<regexp>",
             help: "Only members whose tag matches. May be given several times.",
         },
+        Flag {
+            name: "watch",
+            kind: Kind::Bool,
+            hint: "",
+            help: "Show them again whenever something changes, until interrupted. Not on\na terminal, every list begins with a line with the time; in JSON, every\nlist is one line.",
+        },
         RPC_ADDR,
         RPC_AUTH,
     ]),
@@ -52,14 +62,22 @@ left or failed not long ago. Expressions must match as a whole.",
 fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
     let mut tags = parsed.all("tag").map(parse_tag).collect::<Result<BTreeMap<_, _>, _>>().map_err(Failure::Message)?;
     if let Some(role) = parsed.text("role").filter(|role| !role.is_empty()) {
-        say("Deprecation warning: 'Role' has been replaced with 'Tags'");
+        const WARNING: &str = "Deprecation warning: 'Role' has been replaced with 'Tags'";
+        if parsed.is_on("watch") {
+            // Among lines that are documents it would not be one.
+            complain(WARNING);
+        } else {
+            say(WARNING);
+        }
         tags.insert("role".into(), role.to_owned());
     }
     let (status, name) = (parsed.text("status").unwrap_or_default(), parsed.text("name").unwrap_or_default());
+    if parsed.is_on("watch") {
+        return watch::watch(parsed, |client| client.members_filtered(&tags, status, name));
+    }
     let members = connect(parsed)?.members_filtered(&tags, status, name);
     let members = members.map_err(|error| Failure::Message(format!("Error retrieving members: {error}")))?;
-    let result = Members { members: (!members.is_empty()).then(|| members.iter().map(Row::new).collect()) };
-    say(&render(parsed.text("format"), &result, || text(&members, parsed.is_on("detailed")))?);
+    say(&render(parsed.text("format"), &Members::new(&members), || text(&members, parsed.is_on("detailed")))?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -67,6 +85,12 @@ fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
 #[derive(Serialize)]
 struct Members<'a> {
     members: Option<Vec<Row<'a>>>,
+}
+
+impl<'a> Members<'a> {
+    fn new(members: &'a [Member]) -> Self {
+        Self { members: (!members.is_empty()).then(|| members.iter().map(Row::new).collect()) }
+    }
 }
 
 #[derive(Serialize)]
@@ -136,8 +160,7 @@ mod tests {
     }
 
     fn shown(members: &[Member], format: Option<&str>, detailed: bool) -> String {
-        let result = Members { members: (!members.is_empty()).then(|| members.iter().map(Row::new).collect()) };
-        render(format, &result, || text(members, detailed)).unwrap()
+        render(format, &Members::new(members), || text(members, detailed)).unwrap()
     }
 
     #[test]
