@@ -2,13 +2,14 @@
 //!
 //! `plan` checks everything that can be checked before anything starts. `run` below is the order of events: start the
 //! cluster member, open the RPC port, print the banner, join, let the log through, and then wait for a reason to end.
-//! `signals` and `reload` are what can happen meanwhile; `files` keeps what is changed then. `failure` words what can go
-//! wrong.
+//! `signals` and `reload` are what can happen meanwhile; `files` keeps what is changed then, and `notify` tells systemd.
+//! `failure` words what can go wrong.
 
 mod banner;
 mod dev;
 mod failure;
 mod files;
+mod notify;
 mod plan;
 mod reload;
 mod retry_join;
@@ -31,6 +32,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
+use crate::agent::notify::Supervisor;
 use crate::agent::plan::Plan;
 use crate::agent::signals::{Signal, Signals};
 use crate::config::{Settings, Source};
@@ -251,7 +253,16 @@ async fn live(launch: &Launch, mut plan: Plan, console: &Console, log: &Log) -> 
     tokio::spawn(serve(listener, Arc::clone(&agent)));
 
     banner::print(console, &agent.cluster, &settings, &rpc, metrics_address);
-    let mut waiting = Waiting { launch, settings, console, log, agent, handlers, found_stopped: false };
+    let mut waiting = Waiting {
+        launch,
+        settings,
+        console,
+        log,
+        agent,
+        handlers,
+        found_stopped: false,
+        supervisor: Supervisor::of_environment(),
+    };
     let code = match waiting.start_join(&mut signals, &mut exit).await {
         Ok(None) => {
             if launch.dev && waiting.settings.start_join.is_empty() && waiting.settings.retry_join.is_empty() {
@@ -261,12 +272,14 @@ async fn live(launch: &Launch, mut plan: Plan, console: &Console, log: &Log) -> 
             console.say("Log data will now stream in as it occurs:");
             console.plain("");
             console.release();
+            waiting.supervisor.ready();
             retry_join::spawn(Arc::clone(&waiting.agent), &waiting.settings);
             Ok(waiting.wait(&mut signals, &mut exit).await)
         }
         Ok(Some(code)) => Ok(code),
         Err(text) => Err(text),
     };
+    waiting.supervisor.stopping();
     info!(target: "agent", "requesting serf shutdown");
     if waiting.agent.cluster.life() != Life::Left {
         warn!(target: "serf", "Shutdown without a Leave");
@@ -352,6 +365,7 @@ struct Waiting<'a> {
     handlers: Handlers,
     /// It ends because the cluster member has, or is to, and not by a signal.
     found_stopped: bool,
+    supervisor: Supervisor,
 }
 
 impl Waiting<'_> {
@@ -392,7 +406,9 @@ impl Waiting<'_> {
             self.console.say(&format!("Caught signal: {}", signal.as_str()));
             let graceful = match signal {
                 Signal::Hangup => {
+                    self.supervisor.reloading();
                     self.reload();
+                    self.supervisor.ready();
                     continue;
                 }
                 Signal::Interrupt => !self.settings.skip_leave_on_interrupt,
@@ -405,6 +421,7 @@ impl Waiting<'_> {
     /// Leaves, unless a second signal comes or it takes too long.
     async fn leave(&self, signals: &mut Signals) -> u8 {
         self.console.say("Gracefully shutting down agent...");
+        self.supervisor.stopping();
         tokio::select! {
             left = timeout(LEAVE_LIMIT, self.agent.leave()) => match left {
                 Ok(Ok(())) => 0,

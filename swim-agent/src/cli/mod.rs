@@ -6,6 +6,7 @@
 
 mod agent;
 mod columns;
+mod completion;
 mod connection;
 mod event;
 mod flags;
@@ -17,6 +18,7 @@ mod join;
 mod keygen;
 mod keys;
 mod leave;
+mod man;
 mod members;
 mod monitor;
 mod printable;
@@ -61,6 +63,7 @@ pub(crate) enum Failure {
 
 const COMMANDS: &[&Command] = &[
     &agent::COMMAND,
+    &completion::COMMAND,
     &event::COMMAND,
     &force_leave::COMMAND,
     &info::COMMAND,
@@ -68,6 +71,7 @@ const COMMANDS: &[&Command] = &[
     &keygen::COMMAND,
     &keys::COMMAND,
     &leave::COMMAND,
+    &man::COMMAND,
     &members::COMMAND,
     &monitor::COMMAND,
     &query::COMMAND,
@@ -82,12 +86,14 @@ const COMMANDS: &[&Command] = &[
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
     // A name that is not UTF-8 is no flag's and no member's; its replacement will be refused where it is looked at.
-    let mut arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
-    let program = arguments.next().unwrap_or_default();
-    // By whatever name it is installed: in place of Serf it calls itself `serf`.
-    let program =
-        std::path::Path::new(&program).file_stem().map_or_else(|| "swim".into(), |name| name.to_string_lossy());
-    dispatch(&program, &arguments.collect::<Vec<_>>())
+    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    dispatch(&program_name(), &arguments.collect::<Vec<_>>())
+}
+
+/// By whatever name it is installed: in place of Serf it calls itself `serf`.
+fn program_name() -> String {
+    let program = std::env::args_os().next().unwrap_or_default();
+    std::path::Path::new(&program).file_stem().map_or_else(|| "swim".into(), |name| name.to_string_lossy().into_owned())
 }
 
 fn dispatch(program: &str, arguments: &[String]) -> ExitCode {

@@ -467,7 +467,7 @@ mod tests {
         bytes
     }
 
-    const SOON: Duration = Duration::from_millis(20);
+    const SOON: Duration = Duration::from_millis(250);
 
     /// A record may come in pieces: one whose header has begun is waited for next time, one whose header is there now.
     #[test]

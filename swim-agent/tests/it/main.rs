@@ -5,6 +5,7 @@
 mod client;
 mod cluster;
 mod commands;
+mod completion;
 mod deployment;
 #[cfg(target_os = "linux")] // Where multicast on the loopback interface works.
 mod discovery;
@@ -14,15 +15,18 @@ mod hostile;
 mod json;
 mod life;
 mod log;
+mod man;
 mod metrics;
 mod record;
 mod rpc;
 mod srv;
 mod startup;
 mod support;
+mod systemd;
 mod terminal;
 #[cfg(feature = "top")]
 mod top;
+mod tour;
 #[cfg(unix)]
 mod unix_socket;
 mod watch;
