@@ -866,8 +866,15 @@ pub struct Replay<'t> {
     node: Node,
     keys: Vec<Key>,
     rest: &'t [u8],
+    /// Bytes of the whole trace.
+    len: usize,
+    /// Of a checkpoint that is not whole.
+    cut_off: usize,
     now: Instant,
+    build: String,
     outputs: Outputs,
+    /// Inputs before the last checkpoint that was as recorded.
+    agreed: u64,
     /// States of the stream hash that the next checkpoint may name: the recorded driver may have taken actions later.
     actions: VecDeque<Running>,
     inputs: u64,
@@ -886,6 +893,8 @@ pub enum Output<'a> {
     },
     /// Something to do with a stream.
     Stream(StreamAction),
+    /// What the application was told, when it was.
+    Event(Event),
 }
 
 /// One step of a replay. See [`Replay::step`].
@@ -930,12 +939,7 @@ impl<'t> Replay<'t> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(trace: &'t [u8], keyring: Keyring, admission: Option<Admission>) -> Result<Self, ReplayError> {
-        let rest = trace.strip_prefix(MAGIC).ok_or(ReplayError::NoTrace)?;
-        let (header, rest) = split(rest).ok_or(ReplayError::NoTrace)?;
-        let header: Header = decode(header).ok_or(ReplayError::NoTrace)?;
-        if header.version != VERSION {
-            return Err(ReplayError::Version(header.version));
-        }
+        let (header, rest) = header(trace)?;
         if !header.key_ids.iter().copied().eq(keyring.keys().map(|key| key.id().0)) {
             return Err(ReplayError::Keys { expected: header.key_ids.len() });
         }
@@ -950,12 +954,37 @@ impl<'t> Replay<'t> {
             node,
             keys: Vec::new(),
             rest,
+            len: trace.len(),
+            cut_off: 0,
             now: header.start,
+            build: header.build,
             outputs: Outputs::default(),
+            agreed: 0,
             actions: VecDeque::from([Running::default()]),
             inputs: 0,
             buf: Vec::new(),
         })
+    }
+
+    /// The ids of the keys that [`new`](Self::new) must be given for this trace, in order.
+    ///
+    /// # Errors
+    ///
+    /// When it is no trace, or one of another version.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, node) = traced();
+    /// assert_eq!(Replay::key_ids(&node.into_sink())?, []);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn key_ids(trace: &[u8]) -> Result<Vec<KeyId>, ReplayError> {
+        let (header, _) = header(trace)?;
+        Ok(header.key_ids.into_iter().map(KeyId).collect())
     }
 
     /// Gives the keys that the recorded application installed, used or removed; a trace has their ids only.
@@ -1030,6 +1059,12 @@ impl<'t> Replay<'t> {
         {
             return Err(ReplayError::UnknownKey(id));
         }
+        if let Input::PollEvent = input {
+            if let Some(event) = self.node.poll_event() {
+                see(Output::Event(event));
+            }
+            return Ok(Step::Input(self.now));
+        }
         let transmit = self.node.apply_with_keys(self.now, input, &self.keys, &mut self.buf);
         if let Some(Transmit { destination }) = transmit {
             self.outputs.datagram(destination, &self.buf);
@@ -1066,12 +1101,173 @@ impl<'t> Replay<'t> {
     /// assert_eq!(Replay::new(&trace, Keyring::new(), None)?.run()?, 1);
     /// // The last bytes are a hash of the outputs.
     /// *trace.last_mut().expect("it is not empty") ^= 1;
-    /// assert_eq!(Replay::new(&trace, Keyring::new(), None)?.run(), Err(ReplayError::Diverged { inputs: 1 }));
+    /// assert_eq!(Replay::new(&trace, Keyring::new(), None)?.run(), Err(ReplayError::Diverged { agreed: 0, inputs: 1 }));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run(&mut self) -> Result<u64, ReplayError> {
         while self.step(|_| {})? != Step::End {}
         Ok(self.inputs)
+    }
+
+    /// The next input and its time, without applying it. `None` before a checkpoint, at the end, or where the trace is
+    /// damaged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::input::Input;
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    /// node.leave(now);
+    /// let trace = node.into_sink();
+    /// let replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert!(matches!(replay.peek(), Some((at, Input::Leave)) if at == now));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn peek(&self) -> Option<(Instant, Input<'t>)> {
+        let (record, _) = split(self.rest)?;
+        let (since, input): (u64, Input<'t>) = decode(record)?;
+        Some((self.now + Duration::from_nanos(since), input))
+    }
+
+    /// How many inputs have been applied.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    /// # node.leave(now);
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// replay.step(|_| ())?;
+    /// assert_eq!(replay.inputs(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn inputs(&self) -> u64 {
+        self.inputs
+    }
+
+    /// The time of the last input, or of the start.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    /// # node.leave(now);
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// replay.run()?;
+    /// assert_eq!(replay.now(), now);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// How many bytes of the trace have been read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    /// # node.leave(now);
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// replay.run()?;
+    /// assert_eq!(replay.position(), trace.len());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn position(&self) -> usize {
+        self.len - self.rest.len() - self.cut_off
+    }
+
+    /// Bytes that have not been read; after [`Step::End`] those of a record that was cut off: the recording program was
+    /// killed while it wrote, or a file is missing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    /// # node.leave(now);
+    /// let trace = node.into_sink();
+    /// let mut whole = Replay::new(&trace, Keyring::new(), None)?;
+    /// whole.run()?;
+    /// assert_eq!(whole.rest(), 0);
+    /// let mut cut = Replay::new(&trace[..trace.len() - 3], Keyring::new(), None)?;
+    /// cut.run()?;
+    /// assert_eq!(cut.position() + cut.rest(), trace.len() - 3);
+    /// assert!(cut.rest() > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn rest(&self) -> usize {
+        self.rest.len() + self.cut_off
+    }
+
+    /// Which build recorded it: the version of `swim-core`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    /// # node.leave(now);
+    /// let trace = node.into_sink();
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// assert_eq!(replay.build(), env!("CARGO_PKG_VERSION"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn build(&self) -> &str {
+        &self.build
+    }
+
+    /// A hash of everything put out so far. Two builds that replay one trace do the same as long as it is the same after
+    /// every step.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::{Replay, Step};
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    /// # node.join(now, &["127.0.0.1:7947".parse()?], false);
+    /// # let trace = node.into_sink();
+    /// let mut one = Replay::new(&trace, Keyring::new(), None)?;
+    /// let mut other = Replay::new(&trace, Keyring::new(), None)?;
+    /// let before = one.digest();
+    /// while one.step(|_| ())? != Step::End {
+    ///     other.step(|_| ())?;
+    ///     assert_eq!(one.digest(), other.digest());
+    /// }
+    /// assert_ne!(one.digest(), before);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn digest(&self) -> u64 {
+        let Outputs { datagrams, actions } = &self.outputs;
+        datagrams.hash ^ actions.hash.rotate_left(32)
     }
 
     /// The node as it is now.
@@ -1099,9 +1295,10 @@ impl<'t> Replay<'t> {
     }
 
     fn check(&mut self) -> Result<Step, ReplayError> {
-        let diverged = ReplayError::Diverged { inputs: self.inputs };
+        let diverged = ReplayError::Diverged { agreed: self.agreed, inputs: self.inputs };
         let Some((numbers, rest)) = self.rest.split_first_chunk::<32>() else {
-            // Cut off in the middle, as any record at the end may be.
+            // Cut off in the middle, as any record at the end may be; a marker alone is none.
+            self.cut_off += self.rest.len() + MARKER_LEN;
             self.rest = &[];
             return Ok(Step::End);
         };
@@ -1116,6 +1313,7 @@ impl<'t> Replay<'t> {
         if datagrams != self.outputs.datagrams || self.actions.front() != Some(&actions) {
             return Err(diverged);
         }
+        self.agreed = self.inputs;
         Ok(Step::Checkpoint)
     }
 }
@@ -1146,6 +1344,8 @@ pub enum ReplayError {
     },
     /// The outputs are not those that were recorded.
     Diverged {
+        /// Inputs up to which they were; the difference is somewhere between.
+        agreed: u64,
         /// Inputs before the checkpoint that shows it.
         inputs: u64,
     },
@@ -1164,7 +1364,9 @@ impl fmt::Display for ReplayError {
             Self::Admission(None) => f.write_str("the recorded node had no admission function"),
             Self::Config(error) => write!(f, "recorded configuration: {error}"),
             Self::Damaged { inputs } => write!(f, "damaged after {inputs} inputs"),
-            Self::Diverged { inputs } => write!(f, "other outputs than recorded, within the first {inputs} inputs"),
+            Self::Diverged { agreed, inputs } => {
+                write!(f, "other outputs than recorded, after input {agreed} and not later than input {inputs}")
+            }
         }
     }
 }
@@ -1242,6 +1444,8 @@ impl Running {
 const MAGIC: &[u8; 8] = b"swimtrc1";
 const VERSION: u16 = 1;
 const CHECKPOINT_EVERY: u32 = 64;
+/// The length of nothing, which begins a checkpoint.
+const MARKER_LEN: usize = 4;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// Appends a length and `value`.
@@ -1257,6 +1461,18 @@ fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) {
 fn decode<'t, T: Deserialize<'t>>(bytes: &'t [u8]) -> Option<T> {
     let config = bincode::config::standard();
     bincode::serde::borrow_decode_from_slice(bytes, config).ok().map(|(value, _)| value)
+}
+
+/// What a trace begins with, and what follows it.
+fn header(trace: &[u8]) -> Result<(Header, &[u8]), ReplayError> {
+    let rest = trace.strip_prefix(MAGIC).ok_or(ReplayError::NoTrace)?;
+    let (encoded, rest) = split(rest).ok_or(ReplayError::NoTrace)?;
+    // The version comes first, whatever follows it in another one.
+    let version: u16 = decode(encoded).ok_or(ReplayError::NoTrace)?;
+    if version != VERSION {
+        return Err(ReplayError::Version(version));
+    }
+    Ok((decode(encoded).ok_or(ReplayError::NoTrace)?, rest))
 }
 
 /// The next length-prefixed part, and what follows it.
