@@ -4,10 +4,11 @@
 //! keeps the time, carries the bytes, and calls each node when something arrives or is due. The same seed gives the
 //! same run, byte for byte. Nothing here knows a rule of the protocol; the nodes are the real ones.
 //!
-//! Read `world/mod.rs` first: the clock, the agenda and the hosts. `network.rs` has latencies, losses and partitions,
-//! `world/streams.rs` the streams. `script.rs` is whatever else lives at an address; `puppet.rs` makes of it a peer
-//! that passes for a member, with `speech.rs` to put words into its mouth. `test_net.rs` is the front that the tests
-//! in `tests/` are written against.
+//! Read `world/mod.rs` first: the clock, the agenda and the hosts. `network/` has latencies, losses and partitions,
+//! `world/streams.rs` the streams. `application.rs` is the logic that lives on a node. `script.rs` is whatever else lives
+//! at an address; `puppet.rs` makes of it a peer that passes for a member, with `speech.rs` to put words into its mouth.
+//! `test_net.rs` is the front that the tests in `tests/` are written against. `plan/` has faults as data, drawn from a
+//! seed, run with the checkers in `checks/`, and shortened when they fail; `cli/` is the program around it.
 //!
 //! ```
 //! use swim_core::serf::member::Status;
@@ -20,8 +21,11 @@
 //! println!("they know each other after {took:?} of virtual time");
 //! ```
 
+pub mod application;
+pub mod checks;
 pub mod digest;
 pub mod network;
+pub mod plan;
 pub mod puppet;
 pub mod rng;
 pub mod script;

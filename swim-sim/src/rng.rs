@@ -41,6 +41,15 @@ impl Rng {
         ((self.next_u64() >> 11) as f64) * UNIT < probability
     }
 
+    /// Normal, with mean 0 and deviation 1 (Box and Muller). By `libm`, so that every machine draws the same bits.
+    pub fn normal(&mut self) -> f64 {
+        const UNIT: f64 = 1.0 / (1_u64 << 53) as f64;
+        // In (0, 1]: there is a logarithm.
+        let radius = ((self.next_u64() >> 11) + 1) as f64 * UNIT;
+        let angle = (self.next_u64() >> 11) as f64 * UNIT * core::f64::consts::TAU;
+        libm::sqrt(-2.0 * libm::log(radius)) * libm::cos(angle)
+    }
+
     /// A seed for a node.
     pub fn seed(&mut self) -> [u8; 32] {
         let mut seed = [0; 32];
@@ -76,6 +85,15 @@ mod tests {
         let mut rng = Rng::new(1);
         let hits = (0..100_000).filter(|_| rng.chance(0.2)).count();
         assert!((19_500..20_500).contains(&hits), "{hits}");
+    }
+
+    #[test]
+    fn normals_have_mean_0_and_deviation_1() {
+        let mut rng = Rng::new(1);
+        let drawn: Vec<f64> = (0..100_000).map(|_| rng.normal()).collect();
+        let mean = drawn.iter().sum::<f64>() / 1e5;
+        let variance = drawn.iter().map(|x| x * x).sum::<f64>() / 1e5;
+        assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02, "{mean} {variance}");
     }
 
     #[test]

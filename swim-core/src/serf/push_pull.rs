@@ -8,6 +8,7 @@ use crate::ids::LamportTime;
 use crate::roster::Roster;
 use crate::serf::Serf;
 use crate::serf::leave::Leaving;
+use crate::serf::member::{Record, Status};
 use crate::swim::Swim;
 use crate::wire::serf::{Clocks, Join, Leave, SerfMessage};
 
@@ -19,7 +20,12 @@ impl Serf {
             len: self.records.len(),
             iter: self.records.iter().map(|(id, record)| (roster.slot(id).name.as_bytes(), record.status_time)),
         };
-        let left = self.records.left().iter().map(|id| roster.slot(*id).name.as_bytes());
+        // Whoever is leaving is listed, too (not by Serf): among the statuses alone it would read as one who has joined.
+        // One that is not leaving after all hears of it here, and says so; otherwise nobody would ever ask it, as long
+        // as its last join and the leave that we believe in have the same time.
+        let is_leaving = |record: &Record| matches!(record.status, Some(Status::Left | Status::Leaving));
+        let leavers = || self.records.iter().filter(|(_, record)| is_leaving(record));
+        let left = Counted { len: leavers().count(), iter: leavers().map(|(id, _)| roster.slot(id).name.as_bytes()) };
         let events = (0..self.config.event_buffer)
             .map(|index| self.user_events.slot(index).map(|slot| (slot.time, slot.events())));
         self.codec.encode_serf_push_pull(&Clocks { member, event, query }, statuses, left, events, out);

@@ -719,7 +719,7 @@ fn compress_content(
     let len_max = content.len().saturating_sub(1);
     packed.clear();
     if native {
-        if !compressor.compress_lz4(content, packed, len_max) {
+        if content.len() < LZ4_LEN_MIN || !compressor.compress_lz4(content, packed, len_max) {
             return false;
         }
         buf.truncate(at);
@@ -760,6 +760,9 @@ pub(super) const KIND_MAX: u8 = kind::ERROR;
 const CHECKSUM_HEADER: usize = 1 + checksum::LEN;
 /// How many wrappers may stand one inside the other (memberlist has no limit).
 const DEPTH_MAX: u8 = 8;
+/// Shorter content is not worth a try: a ping and an ack never get shorter, and LZ4 clears 16 KiB before it begins, which
+/// takes longer than all else that is done for such a datagram.
+const LZ4_LEN_MIN: usize = 128;
 /// Decompressed bytes that one datagram may yield in all. A sender fills a datagram before it compresses, so an honest
 /// one stays below 64 KiB; with the 40 MiB that memberlist allows, a few forged datagrams would keep a node busy.
 pub(super) const DATAGRAM_PLAIN_MAX: usize = 256 * 1024;

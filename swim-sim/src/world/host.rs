@@ -1,6 +1,7 @@
 //! How one host runs: what reaches it, when it is woken, and what comes out of it.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use swim_core::ids::{CommandId, StreamId};
@@ -8,9 +9,12 @@ use swim_core::node::input::Reply;
 use swim_core::node::trace::Traced;
 use swim_core::{Event, Instant};
 
+use super::clock::Clock;
 use super::seeds::Names;
+use super::snapshot::File;
 use super::streams::{News, Pipe, Side};
-use super::{Answerer, Happening, HostId, SOCKET_BUFFER, World};
+use super::{Answerer, First, Happening, HostId, SOCKET_BUFFER, World};
+use crate::application::{Application, Desk, Step};
 use crate::script::{Cue, Scene, Script};
 
 pub(super) struct Host {
@@ -21,17 +25,25 @@ pub(super) struct Host {
     pub(super) wake_serial: u64,
     pub(super) idle_wakes: u32,
     pub(super) paused_until: Option<Instant>,
+    /// What comes first when it goes on.
+    pub(super) first: First,
     pub(super) blocked: bool,
-    /// What has arrived while the host was frozen.
+    pub(super) clock: Clock,
+    /// What each message costs, and when the last one that waits will have been paid for.
+    pub(super) service: Duration,
+    pub(super) busy_until: Instant,
+    /// What has arrived while the host was frozen or busy.
     pub(super) inbox: VecDeque<Arrival>,
     pub(super) inbox_bytes: usize,
     /// The host's name of a stream, and which end of which pipe that is.
     pub(super) streams: BTreeMap<StreamId, (Pipe, Side)>,
     pub(super) answerer: Option<Box<Answerer>>,
+    pub(super) application: Option<Box<dyn Application>>,
     pub(super) listening: bool,
     pub(super) events: Vec<(Instant, Event)>,
     pub(super) replies: Vec<(Instant, CommandId, Reply)>,
     pub(super) names: Names,
+    pub(super) snapshot: File,
 }
 
 pub(super) enum Role {
@@ -44,9 +56,30 @@ pub(super) enum Role {
 
 /// Something that reaches a host.
 pub(super) enum Arrival {
-    Datagram { from: SocketAddr, datagram: Vec<u8> },
-    Accept { pipe: Pipe, from: SocketAddr },
-    Stream { id: StreamId, news: News },
+    Datagram {
+        from: SocketAddr,
+        datagram: Vec<u8>,
+    },
+    Accept {
+        pipe: Pipe,
+        from: SocketAddr,
+    },
+    Stream {
+        id: StreamId,
+        news: News,
+    },
+    /// The application is to be woken.
+    Alarm,
+}
+
+impl Arrival {
+    /// Bytes of the socket buffer that it takes. Streams have buffers of their own.
+    fn len(&self) -> usize {
+        match self {
+            Self::Datagram { datagram, .. } => datagram.len(),
+            Self::Accept { .. } | Self::Stream { .. } | Self::Alarm => 0,
+        }
+    }
 }
 
 impl Host {
@@ -58,16 +91,34 @@ impl Host {
             wake_serial: 0,
             idle_wakes: 0,
             paused_until: None,
+            first: First::default(),
             blocked: false,
+            clock: Clock::default(),
+            service: Duration::ZERO,
+            busy_until: Instant::ZERO,
             inbox: VecDeque::new(),
             inbox_bytes: 0,
             streams: BTreeMap::new(),
             answerer: None,
+            application: None,
             listening: true,
             events: Vec::new(),
             replies: Vec::new(),
             names: Names::default(),
+            snapshot: File::default(),
         }
+    }
+
+    /// Neither frozen nor busy.
+    pub(super) fn is_free(&self) -> bool {
+        self.paused_until.is_none() && self.inbox.is_empty()
+    }
+
+    /// What has waited longest.
+    pub(super) fn take_arrival(&mut self) -> Option<Arrival> {
+        let arrival = self.inbox.pop_front()?;
+        self.inbox_bytes -= arrival.len();
+        Some(arrival)
     }
 }
 
@@ -78,36 +129,45 @@ impl World {
         if matches!(host.role, Role::Gone) {
             return;
         }
-        if host.paused_until.is_some() {
-            if let Arrival::Datagram { datagram, .. } = &arrival {
-                if host.inbox_bytes + datagram.len() > SOCKET_BUFFER {
-                    self.datagrams_lost += 1;
-                    return;
-                }
-                host.inbox_bytes += datagram.len();
+        let is_slow = !host.service.is_zero() || !host.inbox.is_empty();
+        if host.paused_until.is_some() || is_slow {
+            if host.inbox_bytes + arrival.len() > SOCKET_BUFFER {
+                self.datagrams_lost += 1;
+                return;
             }
-            host.inbox.push_back(arrival);
+            host.inbox_bytes += arrival.len();
+            if host.paused_until.is_some() {
+                host.inbox.push_back(arrival);
+            } else {
+                self.serve_later(id, arrival);
+            }
             return;
         }
         self.deliver(id, arrival);
         self.drain(id);
     }
 
-    fn deliver(&mut self, id: HostId, arrival: Arrival) {
+    pub(super) fn deliver(&mut self, id: HostId, arrival: Arrival) {
+        if let Arrival::Alarm = arrival {
+            self.with_application(id, |application, desk| application.on_wake(desk));
+            return;
+        }
         let now = self.now;
         let host = self.host_mut(id);
+        let local = host.clock.shows(now);
         match &mut host.role {
             Role::Node(node) => match arrival {
                 Arrival::Datagram { from, mut datagram } => {
                     // Whatever was wrong with it has been counted.
-                    let _ = node.handle_datagram(now, from, &mut datagram);
+                    let _ = node.handle_datagram(local, from, &mut datagram);
                     self.spare.push(datagram);
                 }
-                Arrival::Accept { pipe, from } => match node.accept_stream(now, from) {
+                Arrival::Accept { pipe, from } => match node.accept_stream(local, from) {
                     Some(stream) => self.accepted(id, stream, pipe),
                     None => self.refused(pipe),
                 },
-                Arrival::Stream { id: stream, news } => node.handle_stream(now, stream, news.as_input()),
+                Arrival::Stream { id: stream, news } => node.handle_stream(local, stream, news.as_input()),
+                Arrival::Alarm => {}
             },
             Role::Script(_) => {
                 let Role::Script(mut script) = core::mem::replace(&mut host.role, Role::OnStage) else {
@@ -123,6 +183,7 @@ impl World {
                     }
                     Arrival::Accept { pipe, .. } => self.refused(pipe),
                     Arrival::Stream { id: stream, news } => script.on_stream(&mut scene, stream, news.as_input()),
+                    Arrival::Alarm => {}
                 }
                 self.host_mut(id).role = Role::Script(script);
                 for (pause, cue) in scene.cues {
@@ -149,53 +210,91 @@ impl World {
             return; // The pause was made longer.
         }
         host.paused_until = None;
+        let timers_first = host.first == First::Timers;
         host.inbox_bytes = 0;
         // Datagrams first, then streams: a driver polls its socket itself, streams come through tasks of their own.
         let (datagrams, others): (Vec<_>, Vec<_>) = core::mem::take(&mut host.inbox)
             .into_iter()
             .partition(|arrival| matches!(arrival, Arrival::Datagram { .. }));
+        if timers_first {
+            // And sends what comes of it, before it reads.
+            self.time_out(id);
+            self.drain(id);
+        }
+        let is_slow = !self.host(id).service.is_zero();
         for arrival in datagrams.into_iter().chain(others) {
-            self.deliver(id, arrival);
+            if is_slow {
+                self.host_mut(id).inbox_bytes += arrival.len();
+                self.serve_later(id, arrival);
+            } else {
+                self.deliver(id, arrival);
+            }
         }
-        if let Role::Node(node) = &mut self.host_mut(id).role {
-            node.handle_timeout(now);
-        }
+        self.time_out(id);
         self.drain(id);
     }
 
     pub(super) fn wake(&mut self, id: HostId, serial: u64) {
-        let now = self.now;
         let host = self.host_mut(id);
         if host.wake_serial != serial {
             return;
         }
         host.wake = None;
-        if host.paused_until.is_some() {
-            return; // Its resumption looks at what is due.
-        }
-        if let Role::Node(node) = &mut host.role {
-            // The deadline may have moved on since this wake-up was put down.
-            if node.poll_timeout().is_some_and(|due| due <= now) {
-                node.handle_timeout(now);
-            }
+        // Its resumption, or the end of what it is busy with, looks at what is due.
+        if host.is_free() {
+            self.time_out(id);
             self.drain(id);
+        }
+    }
+
+    /// Lets a node do what is due by its clock.
+    pub(super) fn time_out(&mut self, id: HostId) {
+        let now = self.now;
+        let host = self.host_mut(id);
+        let local = host.clock.shows(now);
+        // The deadline may have moved on since this wake-up was put down.
+        if let Role::Node(node) = &mut host.role
+            && node.poll_timeout().is_some_and(|due| due <= local)
+        {
+            node.handle_timeout(local);
+        }
+    }
+
+    /// Lets an application speak that is not being told anything; what it does to its node is drained by the caller.
+    pub(super) fn with_application(&mut self, id: HostId, call: impl FnOnce(&mut dyn Application, &mut Desk<'_>)) {
+        let now = self.now;
+        let host = self.host_mut(id);
+        let local = host.clock.shows(now);
+        let (Role::Node(node), Some(application)) = (&mut host.role, &mut host.application) else { return };
+        let mut desk = Desk { now: local, node, wake_in: None };
+        call(application.as_mut(), &mut desk);
+        let wake_in = desk.wake_in;
+        self.set_alarm(id, wake_in);
+    }
+
+    fn set_alarm(&mut self, id: HostId, wake_in: Option<Duration>) {
+        if let Some(wait) = wake_in {
+            self.schedule(self.now + wait, Happening::Alarm(id));
         }
     }
 
     /// Takes all outputs of a node and puts down its next wake-up.
     pub(super) fn drain(&mut self, id: HostId) {
-        let (now, checking) = (self.now, self.checking);
+        let (now, checking, keeping) = (self.now, self.checking, self.keeping);
         let host = self.host_mut(id);
         if host.paused_until.is_some() || !matches!(host.role, Role::Node(_)) {
             return;
         }
-        let (address, blocked) = (host.address, host.blocked);
+        let (address, blocked, local) = (host.address, host.blocked, host.clock.shows(now));
         let Role::Node(mut node) = core::mem::replace(&mut host.role, Role::OnStage) else {
             unreachable!("it was just looked at")
         };
+        let mut application = host.application.take();
+        let mut wake_in = None;
         let mut outbound = core::mem::take(&mut self.outbound);
+        let mut told = core::mem::take(&mut self.told);
         loop {
-            while !blocked && let Some(transmit) = node.poll_transmit(now, &mut outbound) {
+            while !blocked && let Some(transmit) = node.poll_transmit(local, &mut outbound) {
                 self.send(address, transmit.destination, &outbound);
                 outbound.clear();
             }
@@ -203,10 +302,18 @@ impl World {
                 self.act(id, action);
             }
             let host = self.host_mut(id);
-            while let Some((command, reply)) = node.poll_reply() {
-                host.replies.push((now, command, reply));
-            }
             let mut answered = false;
+            while let Some((command, reply)) = node.poll_reply() {
+                if let Some(application) = &mut application {
+                    let mut desk = Desk { now: local, node: &mut node, wake_in };
+                    application.on_reply(&mut desk, command, &reply);
+                    wake_in = desk.wake_in;
+                    answered = true;
+                }
+                if keeping {
+                    host.replies.push((now, command, reply));
+                }
+            }
             while host.listening
                 && let Some(event) = node.poll_event()
             {
@@ -214,10 +321,16 @@ impl World {
                     && let Some(answer) = host.answerer.as_mut().and_then(|answer| answer(&event))
                 {
                     // One that is too late or too long is not sent; the asker will miss it.
-                    let _not_sent = node.respond(now, query, &answer);
+                    let _not_sent = node.respond(local, query, &answer);
                     answered = true;
                 }
-                host.events.push((now, event));
+                if let Some(application) = &mut application {
+                    let mut desk = Desk { now: local, node: &mut node, wake_in };
+                    application.on_event(&mut desk, &event);
+                    wake_in = desk.wake_in;
+                    answered = true;
+                }
+                told.push(event);
             }
             if !answered {
                 break;
@@ -227,9 +340,23 @@ impl World {
         if checking {
             node.node().check();
         }
+        let busy = !self.host(id).is_free();
+        if let Some(watcher) = &mut self.watcher {
+            watcher.on_step(&Step { at: now, local, host: id, node: node.node(), events: &told, busy });
+        }
         let asks = node.poll_resolve();
         let due = node.poll_timeout();
-        self.host_mut(id).role = Role::Node(node);
+        let host = self.host_mut(id);
+        host.snapshot.follow(&mut node);
+        host.role = Role::Node(node);
+        host.application = application;
+        if keeping {
+            host.events.extend(told.drain(..).map(|event| (now, event)));
+        }
+        told.clear();
+        let due = due.map(|due| host.clock.reaches(due));
+        self.told = told;
+        self.set_alarm(id, wake_in);
         self.look_up(id, asks);
         if let Some(due) = due {
             self.wake_at(id, due);
@@ -240,7 +367,6 @@ impl World {
     /// that moves a deadline would cost a place in the heap each.
     fn wake_at(&mut self, id: HostId, due: Instant) {
         let at = due.max(self.now);
-        let serial = self.serial;
         let now = self.now;
         let host = self.host_mut(id);
         if host.wake.is_some_and(|already| already <= at) {
@@ -249,8 +375,8 @@ impl World {
         host.idle_wakes = if at == now { host.idle_wakes + 1 } else { 0 };
         assert!(host.idle_wakes < IDLE_WAKES_MAX, "{id:?} is due at {due:?} again and again, now {now:?}");
         host.wake = Some(at);
-        host.wake_serial = serial;
-        self.schedule(at, Happening::Wake { id, serial });
+        let serial = self.agenda.wake(at, id);
+        self.host_mut(id).wake_serial = serial;
     }
 }
 

@@ -1,18 +1,25 @@
 //! The discrete-event world: a clock that jumps from event to event, hosts, and what travels between them.
 //!
 //! Each node has one wake-up in the heap, which follows its `poll_timeout`; an event touches one host, and only that
-//! host's outputs are drained. So a step costs what the node does, whatever the number of nodes. `host.rs` runs one host,
-//! `streams.rs` has the part about streams, `seeds.rs` what names stand for; `../network.rs` says how long things travel and what is lost.
+//! host's outputs are drained. So a step costs what the node does, whatever the number of nodes. `agenda.rs` is the heap,
+//! `host.rs` runs one host, `streams.rs` has the part about streams, `seeds.rs` what names stand for, `clock.rs`, `cpu.rs` and `snapshot.rs` what else a
+//! machine has; `../network/` says how long things travel and what is lost.
 
+mod agenda;
+mod clock;
+mod cpu;
 mod host;
 mod seeds;
+mod snapshot;
 mod streams;
 
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::{BTreeMap, BinaryHeap};
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 use swim_core::ids::{CommandId, LamportTime, StreamId};
 use swim_core::node::config::ConfigError;
 use swim_core::node::input::Reply;
@@ -24,10 +31,12 @@ use swim_core::serf::tags::{Tags, TagsTooLarge};
 use swim_core::serf::user_event::{EventTooLarge, UserEvent};
 use swim_core::{Config, Event, Instant, Node};
 
+use crate::application::{Application, Watcher};
 use crate::digest::Digest;
 use crate::network::{Latency, Network};
 use crate::rng::Rng;
 use crate::script::{Cue, Script};
+use agenda::{Agenda, Due};
 use host::{Arrival, Host, Role};
 use streams::Streams;
 
@@ -37,11 +46,10 @@ use streams::Streams;
 pub struct World {
     now: Instant,
     rng: Rng,
-    serial: u64,
-    agenda: BinaryHeap<Scheduled>,
+    agenda: Agenda,
     hosts: Vec<Host>,
     /// Who receives at an address. A crashed host is not in it.
-    tenants: BTreeMap<SocketAddr, HostId>,
+    tenants: HashMap<SocketAddr, HostId, FixedState>, // Looked up, never iterated.
     network: Network,
     streams: Streams,
     taps: Vec<Box<Tap>>,
@@ -52,11 +60,22 @@ pub struct World {
     datagrams_sent: u64,
     datagrams_lost: u64,
     checking: bool,
+    keeping: bool,
+    watcher: Option<Box<dyn Watcher>>,
+    /// What a node has told its application in the step that runs.
+    told: Vec<Event>,
 }
 
 /// One process on the network. A restarted node is a new host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostId(u32);
+
+impl HostId {
+    /// Its place in the order of starting, from 0.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// Sees every datagram at the moment it is sent; may swallow it.
 pub type Tap = dyn FnMut(Instant, SocketAddr, SocketAddr, &[u8]) -> Verdict;
@@ -79,10 +98,9 @@ impl World {
         Self {
             now: Instant::ZERO,
             rng: Rng::new(seed),
-            serial: 0,
-            agenda: BinaryHeap::new(),
+            agenda: Agenda::default(),
             hosts: Vec::new(),
-            tenants: BTreeMap::new(),
+            tenants: HashMap::default(),
             network: Network::new(latency),
             streams: Streams::default(),
             taps: Vec::new(),
@@ -92,6 +110,9 @@ impl World {
             datagrams_sent: 0,
             datagrams_lost: 0,
             checking: false,
+            keeping: true,
+            watcher: None,
+            told: Vec::new(),
         }
     }
 
@@ -159,9 +180,16 @@ impl World {
     /// Freezes a host: nothing of it runs. Datagrams wait in its socket buffer while there is room. When it goes on,
     /// what has arrived comes before what is due, as in the driver.
     pub fn pause(&mut self, id: HostId, duration: Duration) {
+        self.pause_then(id, duration, First::Arrivals);
+    }
+
+    /// As [`World::pause`], with a choice of what comes first when the host goes on; the choice that was made last
+    /// counts.
+    pub fn pause_then(&mut self, id: HostId, duration: Duration, first: First) {
         let now = self.now;
         let host = self.host_mut(id);
         let until = now + duration;
+        host.first = first;
         if host.paused_until.is_none_or(|already| already < until) {
             host.paused_until = Some(until);
             self.schedule(until, Happening::Resume(id));
@@ -179,10 +207,31 @@ impl World {
         self.host_mut(id).answerer = Some(Box::new(answer));
     }
 
+    /// From now on this application lives on the host, and is told everything that the node tells.
+    ///
+    /// # Panics
+    ///
+    /// When the host is not a running node.
+    pub fn run_application(&mut self, id: HostId, application: impl Application + 'static) {
+        self.host_mut(id).application = Some(Box::new(application));
+        self.with_application(id, |application, desk| application.on_start(desk));
+        self.drain(id);
+    }
+
+    /// Lets somebody look at each node after each of its steps. The last one set counts.
+    pub fn watch(&mut self, watcher: impl Watcher + 'static) {
+        self.watcher = Some(Box::new(watcher));
+    }
+
     /// Whether a host's application takes its events, as it does at first. Those it does not take wait in the node.
     pub fn set_listening(&mut self, id: HostId, listening: bool) {
         self.host_mut(id).listening = listening;
         self.drain(id);
+    }
+
+    /// Whether what nodes tell and reply is kept for [`World::events`] and [`World::replies`], as it is at first.
+    pub fn set_keeping(&mut self, keeping: bool) {
+        self.keeping = keeping;
     }
 
     /// Forgets what was kept for [`World::events`], of every host: large clusters have much to tell.
@@ -194,13 +243,13 @@ impl World {
 
     /// Runs everything that happens up to and including `until`.
     pub fn run_to(&mut self, until: Instant) {
-        while let Some(next) = self.agenda.peek()
-            && next.at <= until
-        {
-            let Scheduled { at, what, .. } = self.agenda.pop().expect("it was just looked at");
+        while let Some((at, due)) = self.agenda.pop(until) {
             debug_assert!(at >= self.now, "time goes forward");
             self.now = at;
-            self.happen(what);
+            match due {
+                Due::Wake(id, serial) => self.wake(id, serial),
+                Due::Happening(what) => self.happen(what),
+            }
         }
         self.now = until.max(self.now);
     }
@@ -246,6 +295,7 @@ impl World {
             if let Role::Node(node) = &host.role {
                 node.node().check();
                 if let (Some(due), None) = (node.poll_timeout(), host.paused_until) {
+                    let due = host.clock.reaches(due);
                     let wake = host.wake.filter(|wake| *wake >= self.now);
                     assert!(wake.is_some_and(|wake| wake <= due.max(self.now)), "{} oversleeps {due:?}", host.address);
                 }
@@ -400,7 +450,7 @@ impl World {
     }
 
     fn command<T>(&mut self, id: HostId, call: impl FnOnce(&mut Traced<Option<Vec<u8>>>, Instant) -> T) -> T {
-        let now = self.now;
+        let now = self.local_time(id);
         let result = match &mut self.host_mut(id).role {
             Role::Node(node) => call(node, now),
             Role::Script(_) | Role::Gone | Role::OnStage => panic!("{id:?} is not a running node"),
@@ -418,7 +468,8 @@ impl World {
                 };
                 self.arrive(id, Arrival::Datagram { from, datagram });
             }
-            Happening::Wake { id, serial } => self.wake(id, serial),
+            Happening::Serve(id) => self.serve(id),
+            Happening::Alarm(id) => self.arrive(id, Arrival::Alarm),
             Happening::Resume(id) => self.resume(id),
             Happening::Resolved(id) => self.resolved(id),
             Happening::Cue { id, cue } => {
@@ -438,24 +489,34 @@ impl World {
             // Every tap sees everything, also what another one has swallowed.
             passes &= tap(self.now, from, to, bytes) == Verdict::Pass;
         }
-        if !passes || !self.network.connects(from, to) || self.network.loses(&mut self.rng, from, to) {
+        let Self { network, rng, now, .. } = self;
+        if !passes
+            || !network.connects(from, to)
+            || !network.fits(from, to, bytes.len())
+            || network.loses(rng, *now, from, to)
+        {
             self.datagrams_lost += 1;
             return;
         }
-        let copies = 1 + u32::from(self.network.duplicates(&mut self.rng, from, to));
+        let copies = 1 + u32::from(network.duplicates(rng, from, to));
         for _ in 0..copies {
-            let at = self.now + self.network.latency(&mut self.rng, from, to);
+            let Self { network, rng, now, .. } = self;
+            let Some(wait) = network.queue(*now, from, to, bytes.len(), false) else {
+                self.datagrams_lost += 1;
+                return;
+            };
+            let at = *now + wait + network.latency(rng, from, to) + network.detour(rng, from, to);
             let mut datagram = self.spare.pop().unwrap_or_default();
             datagram.clear();
             datagram.extend_from_slice(bytes);
+            network.corrupt(rng, from, to, &mut datagram);
             self.schedule(at, Happening::Datagram { from, to, datagram });
         }
     }
 
     fn schedule(&mut self, at: Instant, what: Happening) {
-        let late = matches!(what, Happening::Wake { .. } | Happening::Resume(_));
-        self.agenda.push(Scheduled { at, late, serial: self.serial, what });
-        self.serial += 1;
+        let late = matches!(what, Happening::Resume(_));
+        self.agenda.put(at, late, what);
     }
 
     fn host(&self, id: HostId) -> &Host {
@@ -480,17 +541,27 @@ impl fmt::Debug for World {
 /// What a frozen host's socket holds, in bytes: memberlist asks its kernel for this much.
 pub const SOCKET_BUFFER: usize = 2 << 20;
 
+/// What comes first when a frozen host goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum First {
+    /// What has arrived, as in the driver.
+    #[default]
+    Arrivals,
+    /// What is due: the worst case for whoever waits for an ack that lies in the socket.
+    Timers,
+}
+
 enum Happening {
     Datagram {
         from: SocketAddr,
         to: SocketAddr,
         datagram: Vec<u8>,
     },
-    Wake {
-        id: HostId,
-        serial: u64,
-    },
     Resume(HostId),
+    /// A slow host has done with the first of what waits.
+    Serve(HostId),
+    /// An application wanted to be woken.
+    Alarm(HostId),
     /// The names of a node's seeds have been looked up.
     Resolved(HostId),
     Cue {
@@ -499,38 +570,3 @@ enum Happening {
     },
     Stream(streams::Happening),
 }
-
-/// Ordered by time; at one instant what arrives comes before what is due, as in the driver; then as put down.
-struct Scheduled {
-    at: Instant,
-    late: bool,
-    serial: u64,
-    what: Happening,
-}
-
-impl Scheduled {
-    fn key(&self) -> (Instant, bool, u64) {
-        (self.at, self.late, self.serial)
-    }
-}
-
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        // The heap's greatest is the earliest.
-        other.key().cmp(&self.key())
-    }
-}
-
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for Scheduled {}

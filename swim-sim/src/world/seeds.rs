@@ -41,7 +41,7 @@ impl World {
     }
 
     pub(super) fn resolved(&mut self, id: HostId) {
-        let now = self.now;
+        let now = self.local_time(id);
         let host = self.host_mut(id);
         if host.paused_until.is_some() {
             host.names.wanted = true; // When it goes on, it is told.

@@ -292,7 +292,7 @@ impl World {
 
     /// Whether the packet that would arrive now does not.
     fn blocked_once(&mut self, from: SocketAddr, to: SocketAddr) -> bool {
-        !self.network.connects(from, to) || self.network.loses(&mut self.rng, from, to)
+        !self.network.connects(from, to) || self.network.loses(&mut self.rng, self.now, from, to)
     }
 
     fn tell(&mut self, pipe: Pipe, side: Side, news: News) {
@@ -313,7 +313,9 @@ impl World {
         if let Segment::Data(bytes) = &segment {
             self.digest.add_packet(self.now, from, to, bytes);
         }
-        let at = self.now + self.network.latency(&mut self.rng, from, to);
+        let len = if let Segment::Data(bytes) = &segment { bytes.len() } else { 0 };
+        let wait = self.network.queue(self.now, from, to, len, true).unwrap_or_default();
+        let at = self.now + wait + self.network.latency(&mut self.rng, from, to);
         let lane = &mut self.streams.pipes[pipe].lanes[side];
         let at = at.max(lane.last);
         lane.last = at;

@@ -1,0 +1,52 @@
+//! Plans that broke a rule once, as `swim-sim swarm` printed them, and a few seeds that every test run takes along.
+
+use swim_sim::plan::Plan;
+
+/// A member that has left comes back elsewhere while one that never met it can hear only of the leave: that one took
+/// the leave for later than the return, and both had the same time, so that nothing told it better (as in Serf).
+#[test]
+fn agreement_seed_94() {
+    let plan: Plan = r#"{ "seed": 94, "nodes": 7, "steps": [
+        {"at":8001,"what":{"Crash":{"node":7}}},
+        {"at":30125,"what":{"Crash":{"node":3}}},
+        {"at":35654,"what":{"Leave":{"node":1}}},
+        {"at":44519,"lasts":19896,"what":{"Partition":{"group":[3,4,6]}}},
+        {"at":46358,"what":{"Restart":{"node":1,"memory":"Nothing","moved":true}}},
+        {"at":51300,"what":{"Restart":{"node":3,"memory":"OldSnapshot","moved":false}}}
+    ] }"#
+        .parse()
+        .expect("a plan");
+    plan.run().unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// A clock that jumps makes due what lies between; the simulator let a datagram in first.
+#[test]
+fn deadline_ahead_seed_42() {
+    let plan: Plan = r#"{ "seed": 42, "nodes": 3, "setting": {"seeds":true}, "steps": [
+        {"at":132,"what":{"Jump":{"node":3,"by":6400}}}
+    ] }"#
+        .parse()
+        .expect("a plan");
+    plan.run().unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// Whoever has left and comes back with its snapshot has no cluster to come back to: an operator must show it the way.
+#[test]
+fn nobody_stays_dead_seed_1353() {
+    let plan: Plan = r#"{ "seed": 1353, "nodes": 2, "steps": [
+        {"at":259,"what":{"Leave":{"node":1}}},
+        {"at":2888,"what":{"Restart":{"node":1,"memory":"Snapshot","moved":false}}}
+    ] }"#
+        .parse()
+        .expect("a plan");
+    plan.run().unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// The swarm in small: small clusters, with whatever befalls them, and the same hash again.
+#[test]
+fn a_handful_of_seeds() {
+    for seed in 0..24 {
+        let plan = Plan::generate_for(seed, 3 + seed as u32 % 6);
+        plan.run_twice().unwrap_or_else(|failure| panic!("seed {seed}: {failure}\n{}", plan.to_json()));
+    }
+}
