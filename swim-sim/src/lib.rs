@@ -8,7 +8,8 @@
 //! `world/streams.rs` the streams. `application.rs` is the logic that lives on a node. `script.rs` is whatever else lives
 //! at an address; `puppet.rs` makes of it a peer that passes for a member, with `speech.rs` to put words into its mouth.
 //! `test_net.rs` is the front that the tests in `tests/` are written against. `plan/` has faults as data, drawn from a
-//! seed, run with the checkers in `checks/`, and shortened when they fail; `cli/` is the program around it.
+//! seed, run with the checkers in `checks/`, and shortened when they fail. `experiments/` measures, and `report/` shows what came of it. `cli/` is the program around
+//! all that.
 //!
 //! ```
 //! use swim_core::serf::member::Status;
@@ -24,9 +25,11 @@
 pub mod application;
 pub mod checks;
 pub mod digest;
+pub mod experiments;
 pub mod network;
 pub mod plan;
 pub mod puppet;
+pub mod report;
 pub mod rng;
 pub mod script;
 pub mod speech;

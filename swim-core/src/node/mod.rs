@@ -51,7 +51,7 @@ use crate::swim::{Introduction, Swim};
 use crate::time::Instant;
 use crate::timers::{Timer, Timers};
 use crate::versions::VersionRange;
-use crate::wire::codec::MessageError;
+use crate::wire::codec::{Codec, MessageError};
 use crate::wire::envelope::{DatagramError, Envelope, PartError};
 use crate::wire::keyring::Key;
 use crate::wire::message::{Message, Ping};
@@ -296,17 +296,14 @@ impl Node {
         core.stats.bytes_received += datagram.len() as u64;
         let codec = config.wire.codec;
         let opened = envelope.open(datagram, &mut |part| match part {
-            Ok((kind, body)) => match codec.decode(kind, body) {
-                Ok(message) => core.handle_message(now, from, message),
-                Err(MessageError::UnknownKind(_)) => core.stats.messages_unknown += 1,
-                Err(_) => {
-                    log!(DEBUG, "message_dropped", from = from);
-                    core.stats.messages_malformed += 1;
-                }
-            },
+            Ok((kind, body)) if core.swim.hand_off(kind, body) => {}
+            Ok((kind, body)) => core.decode(codec, now, from, kind, body),
             Err(PartError::Unsupported) => core.stats.messages_unknown += 1,
             Err(_) => core.stats.messages_malformed += 1,
         });
+        while let Some((kind, body)) = core.swim.poll_handed_off() {
+            core.decode(codec, now, from, kind, &body);
+        }
         if let Err(error) = opened {
             core.reject(now, from, error);
         }
@@ -1214,6 +1211,17 @@ impl Core {
     fn parts(&mut self, now: Instant) -> (Cx<'_>, &mut Swim, &mut Serf) {
         let Self { swim, serf, timers, outbox, stats, roster, targets, jitter, .. } = self;
         (Cx { now, targets, jitter, timers, outbox, stats, roster }, swim, serf)
+    }
+
+    fn decode(&mut self, codec: Codec, now: Instant, from: SocketAddr, kind: u8, body: &[u8]) {
+        match codec.decode(kind, body) {
+            Ok(message) => self.handle_message(now, from, message),
+            Err(MessageError::UnknownKind(_)) => self.stats.messages_unknown += 1,
+            Err(_) => {
+                log!(DEBUG, "message_dropped", from = from);
+                self.stats.messages_malformed += 1;
+            }
+        }
     }
 
     fn handle_message(&mut self, now: Instant, from: SocketAddr, message: Message<'_>) {

@@ -60,7 +60,8 @@ impl Core {
                     let accusation = Accusation { incarnation: self.swim.incarnation(target), node, from };
                     packet.push(|buf| codec.encode_suspect(&accusation, buf));
                 }
-                self.swim.ping_sent(now, seq);
+                let (mut cx, swim, _) = self.parts(now);
+                swim.ping_sent(&mut cx, seq);
                 Some((self.roster.address(target), !suspected))
             }
             Outgoing::Indirect { seq, relay, nack, .. } => {
@@ -75,6 +76,8 @@ impl Core {
                     source: self.swim.source(&self.roster),
                 };
                 packet.push(|buf| codec.encode_indirect_ping(&request, buf));
+                let (mut cx, swim, _) = self.parts(now);
+                swim.indirect_sent(&mut cx, seq);
                 Some((relay, true))
             }
             Outgoing::RelayPing { seq } => {
@@ -86,7 +89,8 @@ impl Core {
                 let ping = self.swim.explicit_ping(seq)?;
                 self.write_ping(codec, seq, &ping.node, packet);
                 let target = ping.target;
-                self.swim.ping_sent(now, seq);
+                let (mut cx, swim, _) = self.parts(now);
+                swim.ping_sent(&mut cx, seq);
                 Some((target, true))
             }
             Outgoing::Ack { to, seq } => {
@@ -123,7 +127,11 @@ impl Core {
                 self.commands.done(command, Ok(()));
                 Some((to, false))
             }
-            Outgoing::Gossip { to, .. } => Some((to, true)),
+            Outgoing::Gossip { to, .. } => {
+                let (mut cx, swim, _) = self.parts(now);
+                swim.gossip_sent(&mut cx);
+                Some((to, true))
+            }
         }
     }
 

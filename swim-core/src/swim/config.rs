@@ -54,6 +54,44 @@ pub struct Config {
     pub members_max: usize,
     /// What we announce about ourselves.
     pub protocol: crate::versions::VersionRange,
+    /// Where to behave as others did when they were measured; all off by default.
+    pub baseline: Baseline,
+}
+
+/// Behaviour of memberlist, and of the Lifeguard paper, that we have on purpose not taken over: with it, published
+/// measurements can be repeated on this core. Not for a cluster that does work.
+///
+/// ```
+/// use std::time::Duration;
+/// use swim_core::swim::config::{Baseline, Config};
+///
+/// // The times of the Lifeguard paper.
+/// let baseline =
+///     Baseline { scale_probe_timeout: true, nack_at: Some(Duration::from_millis(400)), ..Baseline::default() };
+/// let lifeguard = Config { suspicion_mult: 5, awareness_max_multiplier: 9, baseline, ..Config::lan() };
+/// assert!(lifeguard.baseline != Config::lan().baseline);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// The time of a probe runs on while its packets cannot be sent. They go out late all the same, and the target,
+    /// which had no time to answer, is suspected at once (memberlist: `state.go`, probeNode). Otherwise such a probe
+    /// is given up, and nobody is accused.
+    pub stale_probe_on_release: bool,
+    /// A tick that comes while the probe or the gossip of the last one is under way is kept, one of each, and used as
+    /// soon as that is over (Go: `time.Ticker`). Otherwise it is lost.
+    pub buffered_ticks: bool,
+    /// What a datagram says about members is taken in when the datagram has been read, alive first, the rest behind
+    /// it, each newest first (memberlist: `net.go`, packetHandler). Otherwise it is taken in as it comes.
+    pub newest_first_handoff: bool,
+    /// The health score stretches also the time that a direct ack may take (Lifeguard, LHA-Probe). Otherwise, as in
+    /// memberlist, only the whole probe.
+    pub scale_probe_timeout: bool,
+    /// A relay says so early that its target has not answered (Lifeguard: 80 % of the probe timeout). Otherwise it does
+    /// at the end of the probe timeout, as memberlist.
+    pub nack_at: Option<Duration>,
+    /// Claims that are older than what we know are passed over in silence, as by memberlist. Otherwise whoever makes
+    /// them is put right: see memberlist issue 311.
+    pub ignore_stale: bool,
 }
 
 impl Config {
@@ -89,6 +127,7 @@ impl Config {
             allowed_networks: None,
             members_max: 1 << 20,
             protocol: crate::versions::VersionRange { min: 1, max: 5, current: 2 },
+            baseline: Baseline::default(),
         }
     }
 

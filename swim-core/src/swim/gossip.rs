@@ -17,11 +17,14 @@ use crate::wire::message::State;
 pub(crate) struct Gossip {
     phase: Instant,
     armed: bool,
+    /// With [`Baseline::buffered_ticks`](crate::swim::config::Baseline::buffered_ticks): one came while the socket was
+    /// blocked.
+    tick_kept: bool,
 }
 
 impl Gossip {
     pub(crate) fn new(cx: &mut Cx<'_>, config: &Config) -> Self {
-        Self { phase: cx.now + cx.jitter.duration_below(config.gossip_interval), armed: false }
+        Self { phase: cx.now + cx.jitter.duration_below(config.gossip_interval), armed: false, tick_kept: false }
     }
 
     /// The first tick after `now`.
@@ -56,8 +59,22 @@ impl Swim {
         if cx.outbox.has_gossip() {
             // The socket is blocked. Targets chosen now would wait as well, and all would go out in one burst.
             cx.stats.gossip_ticks_skipped += 1;
+            self.gossip.tick_kept = self.config.baseline.buffered_ticks;
             return;
         }
+        self.gossip_once(cx);
+    }
+
+    /// A packet of gossip has been handed to the network: a tick that was kept for the end of its round begins the next
+    /// at once.
+    pub(crate) fn gossip_sent(&mut self, cx: &mut Cx<'_>) {
+        if self.gossip.tick_kept && !cx.outbox.has_gossip() {
+            self.gossip.tick_kept = false;
+            self.gossip_once(cx);
+        }
+    }
+
+    fn gossip_once(&mut self, cx: &mut Cx<'_>) {
         let Self { table, chosen, config, .. } = self;
         choose(table, cx.targets, config.gossip_nodes, true, chosen, |id| {
             let record = table.record(id);
@@ -82,7 +99,7 @@ mod tests {
     #[test]
     fn ticks_keep_their_phase() {
         let at = |millis| Instant::after_origin(Duration::from_millis(millis));
-        let gossip = Gossip { phase: at(130), armed: false };
+        let gossip = Gossip { phase: at(130), armed: false, tick_kept: false };
         for (now, next) in [(0, 130), (129, 130), (130, 330), (131, 330), (329, 330), (330, 530), (10_000, 10_130)] {
             assert_eq!(gossip.next_tick(at(now), Duration::from_millis(200)), at(next), "after {now}");
         }

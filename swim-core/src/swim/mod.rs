@@ -4,13 +4,14 @@
 //! `relay.rs` find out who does not answer, `suspicion.rs` gives the accused time to refute, `awareness.rs` doubts
 //! ourselves first. `gossip.rs` and `broadcast.rs` spread what is new, `push_pull.rs` repairs what gossip missed.
 //! `table.rs` holds the members, `selection.rs` draws from them. What an application sets is in `config.rs` and
-//! `admission.rs`.
+//! `admission.rs`. `handoff.rs` is for measurements only.
 
 pub mod admission;
 mod awareness;
 pub(crate) mod broadcast;
 pub mod config;
 mod gossip;
+pub(crate) mod handoff;
 mod precedence;
 pub(crate) mod probe;
 pub mod push_pull;
@@ -34,6 +35,7 @@ use crate::swim::awareness::Awareness;
 use crate::swim::broadcast::{BroadcastQueue, Notify, retransmit_limit};
 use crate::swim::config::Config;
 use crate::swim::gossip::Gossip;
+use crate::swim::handoff::Handoff;
 use crate::swim::probe::{Pings, Round};
 use crate::swim::relay::Relays;
 use crate::swim::suspicion::Suspicions;
@@ -57,6 +59,9 @@ pub(crate) struct Swim {
     table: Table,
     sequence: SequenceNumber,
     round: Option<Round>,
+    /// With [`Baseline::buffered_ticks`](config::Baseline::buffered_ticks): one came while a round was running.
+    probe_tick_kept: bool,
+    handoff: Handoff,
     relays: Relays,
     pings: Pings,
     suspicions: Suspicions,
@@ -125,6 +130,8 @@ impl Swim {
             table: Table::new(local),
             sequence: SequenceNumber::default(),
             round: None,
+            probe_tick_kept: false,
+            handoff: Handoff::default(),
             relays: Relays::default(),
             pings: Pings::default(),
             suspicions: Suspicions::new(hash_seed),

@@ -25,6 +25,12 @@ pub(crate) struct Round {
     /// The target's when the probe began: what it is accused at if it does not answer.
     pub(crate) incarnation: Incarnation,
     sent: Option<Instant>,
+    /// How long a direct ack may take.
+    timeout: Duration,
+    /// Its packets that wait to be sent.
+    unsent: u32,
+    /// Its time was over while they waited (`Baseline::stale_probe_on_release`).
+    expired: bool,
     /// The direct ack is overdue; relays have been asked.
     indirect: bool,
     nacks_expected: u32,
@@ -65,12 +71,18 @@ impl Swim {
     pub(crate) fn on_probe_tick(&mut self, cx: &mut Cx<'_>) {
         cx.timers.arm(Timer::ProbeTick, cx.now + self.config.probe_interval);
         if self.round.is_some() {
-            return; // This tick is lost: a slow probe delays the next one.
+            // This tick is lost: a slow probe delays the next one.
+            self.probe_tick_kept = self.config.baseline.buffered_ticks;
+            return;
         }
         if cx.outbox.has_probe() {
             cx.stats.probe_ticks_skipped += 1;
             return;
         }
+        self.probe_next(cx);
+    }
+
+    fn probe_next(&mut self, cx: &mut Cx<'_>) {
         let target = self.table.next_in_round(cx.targets).or_else(|| {
             self.reap(cx);
             self.table.next_in_round(cx.targets)
@@ -82,18 +94,27 @@ impl Swim {
 
     fn start_probe(&mut self, cx: &mut Cx<'_>, target: MemberId) {
         let seq = self.next_sequence();
+        let timeout = match self.config.baseline.scale_probe_timeout {
+            true => self.awareness.scale(self.config.probe_timeout),
+            false => self.config.probe_timeout,
+        };
         self.round = Some(Round {
             target,
             seq,
             incarnation: self.incarnation(target),
             sent: None,
+            timeout,
+            unsent: 1,
+            expired: false,
             indirect: false,
             nacks_expected: 0,
             nacks: 0,
             stream_contact: false,
         });
         let whole = self.awareness.scale(self.config.probe_interval);
-        cx.timers.arm(Timer::ProbeDirect, cx.now + self.config.probe_timeout.min(whole));
+        if !self.config.baseline.stale_probe_on_release {
+            cx.timers.arm(Timer::ProbeDirect, cx.now + timeout.min(whole));
+        }
         cx.timers.arm(Timer::ProbeEnd, cx.now + whole);
         cx.outbox.push(Outgoing::Probe { seq });
         cx.stats.probes += 1;
@@ -105,17 +126,42 @@ impl Swim {
     }
 
     /// The ping with this number has been handed to the network: round trips are measured from here.
-    pub(crate) fn ping_sent(&mut self, now: Instant, seq: SequenceNumber) {
+    pub(crate) fn ping_sent(&mut self, cx: &mut Cx<'_>, seq: SequenceNumber) {
         if let Some(round) = self.round.as_mut().filter(|round| round.seq == seq) {
-            round.sent = Some(now);
+            round.sent = Some(cx.now);
+            round.unsent -= 1;
+            let (expired, timeout) = (round.expired, round.timeout);
+            if expired {
+                self.ask_relays(cx);
+                self.fail_if_expired(cx);
+            } else if self.config.baseline.stale_probe_on_release {
+                let overdue = cx.now + timeout;
+                let end = cx.timers.deadline(Timer::ProbeEnd).unwrap_or(overdue);
+                cx.timers.arm(Timer::ProbeDirect, overdue.min(end));
+            }
         } else if let Some(ping) = self.pings.running.get_mut(&seq) {
-            ping.sent = Some(now);
+            ping.sent = Some(cx.now);
+        }
+    }
+
+    /// A request to a relay, of the probe with this number, has been handed to the network.
+    pub(crate) fn indirect_sent(&mut self, cx: &mut Cx<'_>, seq: SequenceNumber) {
+        if let Some(round) = self.round.as_mut().filter(|round| round.seq == seq) {
+            round.unsent = round.unsent.saturating_sub(1);
+            self.fail_if_expired(cx);
+        }
+    }
+
+    /// Only now has all been asked, and the time for answers is over already.
+    fn fail_if_expired(&mut self, cx: &mut Cx<'_>) {
+        if let Some(round) = self.round.take_if(|round| round.expired && round.unsent == 0) {
+            self.fail(cx, &round);
+            self.round_over(cx);
         }
     }
 
     /// No ack in time: ask others, and try a stream.
     pub(crate) fn on_probe_direct(&mut self, cx: &mut Cx<'_>) {
-        let Self { table, chosen, config, .. } = self;
         let Some(round) = self.round.as_mut() else { return };
         if round.sent.is_none() {
             // Our own socket is blocked. A ping sent from here on would not have its time; the next tick asks again.
@@ -123,6 +169,17 @@ impl Swim {
             cx.timers.disarm(Timer::ProbeEnd);
             return;
         }
+        let (seq, target) = (round.seq, round.target);
+        self.ask_relays(cx);
+        let protocol = cx.roster.slot(target).versions.protocol.max;
+        if self.config.stream_probes && protocol >= PROTOCOL_WITH_STREAM_PROBES {
+            self.exchanges.push_back(Exchange::Probe { seq, target });
+        }
+    }
+
+    fn ask_relays(&mut self, cx: &mut Cx<'_>) {
+        let Self { table, chosen, config, .. } = self;
+        let Some(round) = self.round.as_mut() else { return };
         round.indirect = true;
         choose(table, cx.targets, config.indirect_checks, false, chosen, |id| {
             id != round.target && table.state(id) == Some(State::Alive)
@@ -134,22 +191,19 @@ impl Swim {
             let checksum = understands_checksum(cx.roster, *relay);
             let relay = cx.roster.address(*relay);
             cx.outbox.push(Outgoing::Indirect { seq: round.seq, relay, nack, checksum });
-        }
-        let (seq, target) = (round.seq, round.target);
-        let protocol = cx.roster.slot(target).versions.protocol.max;
-        if self.config.stream_probes && protocol >= PROTOCOL_WITH_STREAM_PROBES {
-            self.exchanges.push_back(Exchange::Probe { seq, target });
+            round.unsent += 1;
         }
     }
 
     pub(crate) fn handle_ack(&mut self, cx: &mut Cx<'_>, seq: SequenceNumber) -> Option<ProbeCompleted> {
-        if let Some(round) = self.round.take_if(|round| round.seq == seq && round.sent.is_some()) {
+        if let Some(round) = self.round.take_if(|round| round.seq == seq && round.sent.is_some() && !round.expired) {
             cx.timers.disarm(Timer::ProbeDirect);
             cx.timers.disarm(Timer::ProbeEnd);
             self.awareness.apply(-1);
             let rtt = round.sent.map_or(Duration::ZERO, |sent| cx.now - sent);
             // By the clock, too: what has arrived is read before timers are, and this one may have lain there.
-            if round.indirect || rtt > self.config.probe_timeout {
+            self.round_over(cx);
+            if round.indirect || rtt > round.timeout {
                 cx.stats.probes_acked_late += 1;
                 return None;
             }
@@ -183,6 +237,12 @@ impl Swim {
 
     pub(crate) fn on_probe_end(&mut self, cx: &mut Cx<'_>) {
         cx.timers.disarm(Timer::ProbeDirect);
+        if self.config.baseline.stale_probe_on_release
+            && let Some(round) = self.round.as_mut().filter(|round| round.unsent > 0)
+        {
+            round.expired = true;
+            return;
+        }
         let Some(round) = self.round.take() else { return };
         if round.sent.is_none() {
             return; // Nothing was asked, so silence says nothing, about the target or about us.
@@ -191,8 +251,21 @@ impl Swim {
             cx.stats.probes_acked_by_stream += 1;
             log!(WARN, "only_stream_answers", member = cx.roster.slot(round.target).name);
             self.awareness.apply(-1);
-            return;
+        } else {
+            self.fail(cx, &round);
         }
+        self.round_over(cx);
+    }
+
+    /// A tick that was kept begins the next probe at once.
+    fn round_over(&mut self, cx: &mut Cx<'_>) {
+        if core::mem::take(&mut self.probe_tick_kept) {
+            self.probe_next(cx);
+        }
+    }
+
+    /// Nobody has heard of the target: it is accused.
+    fn fail(&mut self, cx: &mut Cx<'_>, round: &Round) {
         cx.stats.probes_failed += 1;
         log!(INFO, "probe_failed", member = cx.roster.slot(round.target).name);
         // Nacks say that our own relays could hear us; those that are missing cast doubt on ourselves (Lifeguard).

@@ -8,6 +8,7 @@ use crate::cx::Cx;
 use crate::ids::SequenceNumber;
 use crate::outbox::Outgoing;
 use crate::swim::Swim;
+use crate::time::Instant;
 use crate::timers::Timer;
 use crate::wire::message::IndirectPing;
 
@@ -23,6 +24,8 @@ pub(crate) struct Relay {
     /// The number under which the requester wants its answer.
     requested: SequenceNumber,
     nack: bool,
+    /// When the target's time is over; a nack may be due before.
+    end: Instant,
     pub(crate) target: SocketAddr,
     pub(crate) node: Box<[u8]>,
 }
@@ -46,9 +49,12 @@ impl Swim {
             cx.stats.relays_over_limit += 1;
             return;
         }
-        let relay = Relay { requester, requested: request.seq, nack: request.nack, target, node: request.node.into() };
-        self.relays.running.insert(seq, relay);
-        cx.timers.arm(Timer::Relay(seq), cx.now + self.config.probe_timeout);
+        let timeout = self.config.probe_timeout;
+        let end = cx.now + timeout;
+        let (requested, nack, node) = (request.seq, request.nack, request.node.into());
+        self.relays.running.insert(seq, Relay { requester, requested, nack, end, target, node });
+        let early = self.config.baseline.nack_at.filter(|_| nack).unwrap_or(timeout);
+        cx.timers.arm(Timer::Relay(seq), cx.now + early.min(timeout));
     }
 
     /// Passes an ack on to whom it was fetched for; whether it was one of those.
@@ -62,10 +68,16 @@ impl Swim {
 
     /// The target did not answer in time.
     pub(crate) fn on_relay_timeout(&mut self, cx: &mut Cx<'_>, seq: SequenceNumber) {
-        let Some(relay) = self.relays.running.remove(&seq) else { return };
-        if relay.nack {
+        let Some(relay) = self.relays.running.get_mut(&seq) else { return };
+        if core::mem::take(&mut relay.nack) {
             let answer = Outgoing::Nack { to: relay.requester, seq: relay.requested };
             cx.stats.acks_over_limit += u64::from(!cx.outbox.push_answer(answer));
+        }
+        let end = relay.end;
+        if cx.now < end {
+            cx.timers.arm(Timer::Relay(seq), end); // An ack that comes yet is passed on.
+        } else {
+            self.relays.running.remove(&seq);
         }
     }
 

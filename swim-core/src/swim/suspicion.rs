@@ -101,8 +101,12 @@ impl Bounds {
     }
 }
 
-/// How many confirmations bring a suspicion to its shortest. None in a cluster too small to give them.
+/// How many confirmations bring a suspicion to its shortest. None in a cluster too small to give them, and none where
+/// there is nothing to shorten: there they would only be gossip.
 fn confirmations_expected(config: &Config, members: usize) -> u32 {
+    if config.suspicion_max_timeout_mult <= 1 {
+        return 0;
+    }
     let wanted = config.suspicion_mult.saturating_sub(2);
     if members.saturating_sub(2) < wanted as usize { 0 } else { wanted }
 }
@@ -165,6 +169,16 @@ mod tests {
                 assert_eq!(confirmations_expected(&config, members), expected, "{members} members");
             }
         }
+    }
+
+    #[test]
+    fn nobody_confirms_what_cannot_be_shortened() {
+        let fixed = Config { suspicion_max_timeout_mult: 1, ..Config::lan() };
+        assert_eq!(confirmations_expected(&fixed, 100), 0);
+        let mut suspicions = Suspicions::new(1);
+        let start = Instant::after_origin(Duration::from_secs(100));
+        assert_eq!(suspicions.start(start, MemberId(7), b"a", &fixed, 100), start + millis(8_000));
+        assert_eq!(suspicions.confirm(MemberId(7), b"b"), None);
     }
 
     /// swim-state.md 6.4, second table.

@@ -298,11 +298,163 @@ fn a_late_ack_is_late_by_the_clock() {
     for (delay, direct) in [(500, true), (501, false)] {
         swim.on_probe_tick(&mut parts.cx());
         let Some(crate::outbox::Outgoing::Probe { seq }) = parts.outbox.pop() else { panic!("a probe") };
-        swim.ping_sent(parts.now, seq);
+        swim.ping_sent(&mut parts.cx(), seq);
         parts.now += Duration::from_millis(delay);
         assert_eq!(swim.handle_ack(&mut parts.cx(), seq).is_some(), direct, "after {delay} ms");
     }
     assert_eq!((parts.stats.probes_acked_directly, parts.stats.probes_acked_late), (1, 1));
+}
+
+fn baseline(baseline: config::Baseline) -> Config {
+    Config { baseline, ..Config::lan() }
+}
+
+/// memberlist's probe is sent late, and its target accused at once, without a chance to answer.
+#[test]
+fn stale_probes_accuse_on_release() {
+    let mut parts = Parts::new();
+    let stale = config::Baseline { stale_probe_on_release: true, ..config::Baseline::default() };
+    let (mut swim, b) = knowing_b(&mut parts, baseline(stale), A);
+    for relay in ["x", "y", "z"] {
+        let last = relay.as_bytes()[0];
+        swim.handle_alive(&mut parts.cx(), alive(relay, 1, address(last), b""), heard());
+    }
+    let target = loop {
+        parts.outbox = crate::outbox::Outbox::default();
+        swim.on_probe_tick(&mut parts.cx());
+        let Some(crate::outbox::Outgoing::Probe { seq }) = parts.outbox.pop() else { panic!("a probe") };
+        let target = swim.probe(seq).expect("it runs").target;
+        if target == b {
+            break seq;
+        }
+        swim.ping_sent(&mut parts.cx(), seq);
+        swim.handle_ack(&mut parts.cx(), seq);
+    };
+    assert_eq!(parts.timers.deadline(Timer::ProbeDirect), None, "an ack is due once there is a ping");
+    parts.now += Duration::from_secs(1);
+    swim.on_probe_end(&mut parts.cx());
+    assert_eq!(swim.state(b), Some(A), "the accuser is stuck at its socket");
+    parts.now += Duration::from_secs(1);
+    swim.on_probe_tick(&mut parts.cx());
+    assert!(parts.outbox.pop().is_none(), "one probe at a time");
+    swim.ping_sent(&mut parts.cx(), target);
+    assert!(swim.handle_ack(&mut parts.cx(), target).is_none());
+    for asked in 0..3 {
+        assert_eq!(swim.state(b), Some(A), "{asked} of 3 relays asked");
+        let Some(crate::outbox::Outgoing::Indirect { seq, .. }) = parts.outbox.pop() else { panic!("three relays") };
+        swim.indirect_sent(&mut parts.cx(), seq);
+    }
+    assert_eq!((swim.state(b), swim.health_score()), (Some(S), 3), "all nacks are missing");
+    swim.check(&parts.timers);
+}
+
+/// A stale ping that goes out before the end of its probe has what is left of the time.
+#[test]
+fn a_late_ping_may_still_be_answered() {
+    let mut parts = Parts::new();
+    let stale = config::Baseline { stale_probe_on_release: true, ..config::Baseline::default() };
+    let (mut swim, b) = knowing_b(&mut parts, baseline(stale), A);
+    swim.on_probe_tick(&mut parts.cx());
+    let Some(crate::outbox::Outgoing::Probe { seq }) = parts.outbox.pop() else { panic!("a probe") };
+    let end = parts.timers.deadline(Timer::ProbeEnd);
+    parts.now += Duration::from_millis(700);
+    swim.ping_sent(&mut parts.cx(), seq);
+    assert_eq!(parts.timers.deadline(Timer::ProbeDirect), end, "not 500 ms from here");
+    assert!(swim.handle_ack(&mut parts.cx(), seq).is_some());
+    assert_eq!(swim.state(b), Some(A));
+}
+
+/// Go's ticker holds one tick for a loop that is busy.
+#[test]
+fn a_buffered_tick_probes_at_once() {
+    for buffered_ticks in [false, true] {
+        let mut parts = Parts::new();
+        let kept = config::Baseline { buffered_ticks, ..config::Baseline::default() };
+        let (mut swim, _) = knowing_b(&mut parts, baseline(kept), A);
+        swim.on_probe_tick(&mut parts.cx());
+        let Some(crate::outbox::Outgoing::Probe { seq }) = parts.outbox.pop() else { panic!("a probe") };
+        swim.ping_sent(&mut parts.cx(), seq);
+        for _ in 0..3 {
+            swim.on_probe_tick(&mut parts.cx());
+        }
+        assert_eq!(parts.outbox.pop(), None);
+        swim.handle_ack(&mut parts.cx(), seq);
+        let next = parts.outbox.pop();
+        assert_eq!(next.is_some(), buffered_ticks, "{next:?}");
+        if let Some(crate::outbox::Outgoing::Probe { seq }) = next {
+            swim.ping_sent(&mut parts.cx(), seq);
+            swim.handle_ack(&mut parts.cx(), seq);
+            assert_eq!(parts.outbox.pop(), None, "one, however many came");
+        }
+    }
+}
+
+/// Lifeguard's paper stretches the time for the direct ack along with the probe.
+#[test]
+fn a_scaled_probe_timeout() {
+    for (scale_probe_timeout, after) in [(false, 500), (true, 1500)] {
+        let mut parts = Parts::new();
+        let scaled = config::Baseline { scale_probe_timeout, ..config::Baseline::default() };
+        let (mut swim, _) = knowing_b(&mut parts, baseline(scaled), A);
+        for accused in 1..=2 {
+            swim.handle_suspect(&mut parts.cx(), &accusation("me", accused, "x"));
+        }
+        assert_eq!(swim.health_score(), 2);
+        swim.on_probe_tick(&mut parts.cx());
+        let due = parts.timers.deadline(Timer::ProbeDirect);
+        assert_eq!(due, Some(parts.now + Duration::from_millis(after)));
+    }
+}
+
+/// A relay that says early that it heard nothing still passes on what it hears later.
+#[test]
+fn an_early_nack() {
+    for (nack_at, millis) in [(None, 500), (Some(Duration::from_millis(400)), 400)] {
+        let mut parts = Parts::new();
+        let mut swim = parts.swim(baseline(config::Baseline { nack_at, ..config::Baseline::default() }));
+        let request = crate::wire::message::IndirectPing {
+            seq: SequenceNumber(9),
+            target: address(7).ip(),
+            port: 0,
+            node: b"g",
+            nack: true,
+            source: Source::default(),
+        };
+        swim.handle_indirect_ping(&mut parts.cx(), address(9), &request);
+        let Some(crate::outbox::Outgoing::RelayPing { seq }) = parts.outbox.pop() else { panic!("a relayed ping") };
+        assert_eq!(parts.timers.deadline(Timer::Relay(seq)), Some(parts.now + Duration::from_millis(millis)));
+        parts.now += Duration::from_millis(millis);
+        swim.on_relay_timeout(&mut parts.cx(), seq);
+        let nack = crate::outbox::Outgoing::Nack { to: address(9), seq: SequenceNumber(9) };
+        assert_eq!((parts.outbox.pop(), parts.outbox.pop()), (Some(nack), None));
+        swim.handle_ack(&mut parts.cx(), seq);
+        let passed_on = parts.outbox.pop().is_some();
+        assert_eq!(passed_on, nack_at.is_some(), "after {millis} ms");
+    }
+}
+
+/// memberlist says nothing to whoever is behind the times.
+#[test]
+fn stale_claims_may_be_passed_over() {
+    for ignore_stale in [false, true] {
+        let mut parts = Parts::new();
+        let quiet = config::Baseline { ignore_stale, ..config::Baseline::default() };
+        let (mut swim, b) = knowing_b(&mut parts, baseline(quiet), D);
+        let drain = |swim: &mut Swim| {
+            for _ in 0..100 {
+                swim.fill(1000, |_| 1000);
+            }
+            assert_eq!(swim.queue_len(), 0);
+        };
+        swim.handle_suspect(&mut parts.cx(), &accusation("me", 1, "x"));
+        drain(&mut swim);
+        swim.handle_suspect(&mut parts.cx(), &accusation("me", 1, "y"));
+        assert_eq!(swim.queue_len(), usize::from(!ignore_stale), "what was refuted long ago");
+        drain(&mut swim);
+        swim.handle_alive(&mut parts.cx(), alive("b", 2, address(2), b""), Origin::Datagram(address(2)));
+        assert_eq!(swim.queue_len(), usize::from(!ignore_stale), "a restarted member");
+        assert_eq!(swim.state(b), Some(D));
+    }
 }
 
 /// While nothing is sent, requests to ping others cost a bounded amount of memory.

@@ -202,7 +202,7 @@ impl Swim {
             Origin::Datagram(from) => SocketAddr::new(from.ip().to_canonical(), from.port()) == claimed,
             Origin::Exchange => false,
         };
-        if !itself || self.broadcasts.has(id) {
+        if !itself || self.broadcasts.has(id) || self.config.baseline.ignore_stale {
             return;
         }
         let node = cx.roster.slot(id).name.as_bytes();
@@ -346,7 +346,7 @@ impl Swim {
     /// Somebody missed our refutation and accuses us as of before. It would declare us dead, and nobody would know why:
     /// so we say once more what we have said, unless we are saying it anyway. (memberlist is silent here.)
     fn refute_again(&mut self, cx: &mut Cx<'_>) {
-        if !self.left && !self.broadcasts.has(self.local) {
+        if !self.left && !self.broadcasts.has(self.local) && !self.config.baseline.ignore_stale {
             self.announce(cx, self.incarnation(self.local), None);
         }
     }

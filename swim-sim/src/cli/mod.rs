@@ -1,8 +1,12 @@
 //! What the program `swim-sim` does, one subcommand per file: `swarm.rs` looks for failures, `replay.rs` shows what a member
-//! has recorded, `bench.rs` measures how fast the simulator is.
+//! has recorded, `run.rs` makes experiments, `report.rs` a page of them, `convergence.rs` the picture of one question, and
+//! `bench.rs` measures how fast the simulator is.
 
 mod bench;
+mod convergence;
 mod replay;
+mod report;
+mod run;
 mod swarm;
 
 use std::io;
@@ -22,6 +26,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Bench(bench::Args),
+    Convergence(convergence::Convergence),
+    Report(report::Report),
+    Run(run::Run),
     Replay(replay::Recording),
     Swarm(swarm::Args),
 }
@@ -30,6 +37,9 @@ enum Command {
 pub(crate) fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Bench(args) => Ok(bench::run(&args)),
+        Command::Convergence(convergence) => convergence.run(),
+        Command::Report(report) => report.run(),
+        Command::Run(run) => run.run(),
         Command::Replay(recording) => recording.run(),
         Command::Swarm(args) => Ok(swarm::run(&args)),
     };

@@ -10,6 +10,7 @@ use swim_core::node::trace::Traced;
 use swim_core::{Event, Instant};
 
 use super::clock::Clock;
+use super::gate::Gate;
 use super::seeds::Names;
 use super::snapshot::File;
 use super::streams::{News, Pipe, Side};
@@ -32,6 +33,8 @@ pub(super) struct Host {
     /// What each message costs, and when the last one that waits will have been paid for.
     pub(super) service: Duration,
     pub(super) busy_until: Instant,
+    /// Of a host that has stood at one.
+    pub(super) gate: Option<Box<Gate>>,
     /// What has arrived while the host was frozen or busy.
     pub(super) inbox: VecDeque<Arrival>,
     pub(super) inbox_bytes: usize,
@@ -96,6 +99,7 @@ impl Host {
             clock: Clock::default(),
             service: Duration::ZERO,
             busy_until: Instant::ZERO,
+            gate: None,
             inbox: VecDeque::new(),
             inbox_bytes: 0,
             streams: BTreeMap::new(),
@@ -143,6 +147,7 @@ impl World {
             }
             return;
         }
+        let Some(arrival) = self.pass_gate(id, arrival) else { return };
         self.deliver(id, arrival);
         self.drain(id);
     }
@@ -299,7 +304,9 @@ impl World {
                 outbound.clear();
             }
             while let Some(action) = node.poll_stream() {
-                self.act(id, action);
+                if let Some(action) = self.leave_gate(id, action) {
+                    self.act(id, action);
+                }
             }
             let host = self.host_mut(id);
             let mut answered = false;

@@ -2,12 +2,14 @@
 //!
 //! Each node has one wake-up in the heap, which follows its `poll_timeout`; an event touches one host, and only that
 //! host's outputs are drained. So a step costs what the node does, whatever the number of nodes. `agenda.rs` is the heap,
-//! `host.rs` runs one host, `streams.rs` has the part about streams, `seeds.rs` what names stand for, `clock.rs`, `cpu.rs` and `snapshot.rs` what else a
-//! machine has; `../network/` says how long things travel and what is lost.
+//! `host.rs` runs one host, `streams.rs` has the part about streams, `gate.rs` what happens to a process that cannot reach
+//! its sockets, `seeds.rs` what names stand for, `clock.rs`, `cpu.rs` and `snapshot.rs` what else a machine has;
+//! `../network/` says how long things travel and what is lost.
 
 mod agenda;
 mod clock;
 mod cpu;
+pub mod gate;
 mod host;
 mod seeds;
 mod snapshot;
@@ -64,6 +66,9 @@ pub struct World {
     watcher: Option<Box<dyn Watcher>>,
     /// What a node has told its application in the step that runs.
     told: Vec<Event>,
+    /// What a reader takes per datagram of its backlog.
+    reading_time: Duration,
+    digesting: bool,
 }
 
 /// One process on the network. A restarted node is a new host.
@@ -113,6 +118,8 @@ impl World {
             keeping: true,
             watcher: None,
             told: Vec::new(),
+            reading_time: gate::READING_TIME,
+            digesting: true,
         }
     }
 
@@ -158,6 +165,7 @@ impl World {
         host.role = Role::Gone;
         host.inbox.clear();
         host.inbox_bytes = 0;
+        host.gate = None;
         self.tenants.remove(&address);
         self.reset_streams_of(id);
     }
@@ -283,6 +291,12 @@ impl World {
     /// Whether each node checks itself after every event, at the cost of a look at all its members.
     pub fn set_checking(&mut self, checking: bool) {
         self.checking = checking;
+    }
+
+    /// Whether datagrams go into [`World::digest`], as they do at first. Who measures much and compares its results
+    /// saves the time.
+    pub fn set_digesting(&mut self, digesting: bool) {
+        self.digesting = digesting;
     }
 
     /// Every running node checks itself, as [`Node::check`], and the world checks that none will oversleep.
@@ -471,6 +485,7 @@ impl World {
             Happening::Serve(id) => self.serve(id),
             Happening::Alarm(id) => self.arrive(id, Arrival::Alarm),
             Happening::Resume(id) => self.resume(id),
+            Happening::Read(id) => self.read_next(id),
             Happening::Resolved(id) => self.resolved(id),
             Happening::Cue { id, cue } => {
                 if matches!(self.host(id).role, Role::Script(_)) {
@@ -483,7 +498,9 @@ impl World {
 
     fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         self.datagrams_sent += 1;
-        self.digest.add_packet(self.now, from, to, bytes);
+        if self.digesting {
+            self.digest.add_packet(self.now, from, to, bytes);
+        }
         let mut passes = true;
         for tap in &mut self.taps {
             // Every tap sees everything, also what another one has swallowed.
@@ -562,6 +579,8 @@ enum Happening {
     Serve(HostId),
     /// An application wanted to be woken.
     Alarm(HostId),
+    /// A reader has time for the next datagram of its backlog.
+    Read(HostId),
     /// The names of a node's seeds have been looked up.
     Resolved(HostId),
     Cue {
