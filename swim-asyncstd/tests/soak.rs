@@ -81,8 +81,8 @@ async fn soak() {
     // each thread when they go, which others fill.
     for n in 0..WARM_UP {
         restart(&mut members, n).await;
-        for event in 0..8 {
-            (members[event].tell)(&format!("warm-up-{n}-{event}"));
+        for (event, member) in members.iter().take(8).enumerate() {
+            (member.tell)(&format!("warm-up-{n}-{event}"));
             Duration::from_millis(30).pause().await;
         }
     }

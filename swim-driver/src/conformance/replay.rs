@@ -144,6 +144,7 @@ struct Outputs {
 impl Outputs {
     fn add(&mut self, output: Output<'_>) {
         match output {
+            Output::Event(_) => {}
             Output::Datagram { destination, datagram } => self.datagrams.push((destination, datagram.to_vec())),
             Output::Stream(StreamAction::Open { id, peer }) => self.streams.entry(id).or_default().peer = Some(peer),
             Output::Stream(StreamAction::Send { id, data }) => {
