@@ -53,13 +53,14 @@ fn an_earlier_recording_is_kept() {
     let config = format!("-config-file={file}");
     let start = || Agent::start_in(directory.path(), &["-node=a", &config]);
     let at = |name: &str| directory.path().join(name);
+    let ends = "the trace ends here: its files have reached their limit";
     let mut first = start();
-    first.wait_for("the trace ends here: its files have reached their limit");
+    first.wait_for(ends);
     let members = first.swim("members", &[]);
     assert_eq!(members.code, Some(0), "the agent goes on: {members:?}");
     drop(first);
     let recorded = fs::read(at("recording")).unwrap();
-    drop(start());
+    start().wait_for(ends);
     assert_eq!(fs::read(at("recording.old")).unwrap(), recorded);
     assert!(fs::read(at("recording")).unwrap().starts_with(b"swimtrc1"));
     assert!(is_private(&at("recording")));
