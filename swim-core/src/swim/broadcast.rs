@@ -91,6 +91,9 @@ impl BroadcastQueue {
     /// Offers entries in order to a packet with `room` bytes for the next one. `push` takes one and returns the room
     /// left. Each entry is offered at most once; one that has now been sent `limit` times is dropped.
     pub(crate) fn fill(&mut self, limit: u32, mut room: usize, mut push: impl FnMut(&[u8]) -> usize) {
+        if self.is_empty() {
+            return; // The usual case: each tier would be a cache line or two, for nothing.
+        }
         let mut taken = core::mem::take(&mut self.taken);
         for tier in 0..self.tiers.len() {
             while let Some(index) = self.best(tier, room) {
