@@ -56,30 +56,84 @@ pub(crate) enum Timer {
     GossipTick,
 }
 
-/// A binary min-heap that knows where each timer sits, so that re-arming moves an entry in place. Both parts keep their
+impl Timer {
+    /// The place of a timer of which there is one: known without looking it up.
+    fn fixed(self) -> Option<u32> {
+        match self {
+            Self::Relay(_)
+            | Self::Ping(_)
+            | Self::Suspicion(_)
+            | Self::Stream(_)
+            | Self::Query(..)
+            | Self::PendingQuery(_)
+            | Self::Prune(_) => None,
+            Self::ProbeDirect => Some(0),
+            Self::ProbeEnd => Some(1),
+            Self::ProbeTick => Some(2),
+            Self::PushPullTick => Some(3),
+            Self::GossipTick => Some(4),
+            Self::Leave => Some(5),
+            Self::Update => Some(6),
+            Self::Reap => Some(7),
+            Self::Reconnect => Some(8),
+            Self::Heal => Some(9),
+            Self::QueueCheck => Some(10),
+            Self::FlushMembers => Some(11),
+            Self::FlushUserEvents => Some(12),
+            Self::Snapshot => Some(13),
+        }
+    }
+}
+
+/// A binary min-heap that knows where each timer sits, so that re-arming moves an entry in place. All parts keep their
 /// capacity: a steady state allocates nothing.
+///
+/// An entry carries the number under which its place is kept, so that moving it is two writes; only timers of which
+/// there may be many have theirs looked up.
 #[derive(Debug)]
 pub(crate) struct Timers {
-    heap: Vec<(Instant, Timer)>,
-    place: HashMap<Timer, u32, FixedState>, // look-up only, never iterated
+    heap: Vec<Entry>,
+    /// Where in the heap the entry of each number is: first those of the fixed timers.
+    places: Vec<u32>,
+    numbers: HashMap<Timer, u32, FixedState>, // look-up only, never iterated
+    free: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    at: Instant,
+    timer: Timer,
+    number: u32,
+}
+
+impl Entry {
+    fn is_before(&self, other: &Self) -> bool {
+        (self.at, self.timer) < (other.at, other.timer)
+    }
 }
 
 impl Timers {
     pub(crate) fn new(hash_seed: u64) -> Self {
-        Self { heap: Vec::new(), place: HashMap::with_hasher(FixedState::with_seed(hash_seed)) }
+        Self {
+            heap: Vec::new(),
+            places: alloc::vec![NOWHERE; FIXED],
+            numbers: HashMap::with_hasher(FixedState::with_seed(hash_seed)),
+            free: Vec::new(),
+        }
     }
 
     /// Arms `timer`, replacing its earlier deadline if it had one. O(log timers).
     pub(crate) fn arm(&mut self, timer: Timer, at: Instant) {
-        let index = match self.place.get(&timer) {
-            Some(&index) => {
-                self.heap[index as usize].0 = at;
-                index as usize
-            }
-            None => {
-                self.heap.push((at, timer));
-                self.place.insert(timer, self.heap.len() as u32 - 1);
+        let number = self.number(timer).unwrap_or_else(|| self.allocate(timer));
+        let index = match self.places[number as usize] {
+            NOWHERE => {
+                self.heap.push(Entry { at, timer, number });
+                self.places[number as usize] = self.heap.len() as u32 - 1;
                 self.heap.len() - 1
+            }
+            index => {
+                self.heap[index as usize].at = at;
+                index as usize
             }
         };
         let index = self.sift_up(index);
@@ -88,41 +142,68 @@ impl Timers {
 
     /// Forgets `timer`; whether it was armed.
     pub(crate) fn disarm(&mut self, timer: Timer) -> bool {
-        let Some(index) = self.place.remove(&timer) else { return false };
-        let index = index as usize;
-        self.heap.swap_remove(index);
-        if let Some(&(_, moved)) = self.heap.get(index) {
-            self.place.insert(moved, index as u32);
-            let index = self.sift_up(index);
-            self.sift_down(index);
+        match self.number(timer).map(|number| self.places[number as usize]) {
+            None | Some(NOWHERE) => false,
+            Some(index) => {
+                self.remove(index as usize);
+                true
+            }
         }
-        true
     }
 
     /// Takes the earliest timer due at `now`; equal deadlines fire in the order `Timer` declares.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
-        let &(at, timer) = self.heap.first()?;
+        let &Entry { at, timer, .. } = self.heap.first()?;
         if now < at {
             return None;
         }
-        self.disarm(timer);
+        self.remove(0);
         Some(timer)
     }
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.heap.first().map(|&(at, _)| at)
+        self.heap.first().map(|entry| entry.at)
     }
 
     /// When `timer` will fire.
     pub(crate) fn deadline(&self, timer: Timer) -> Option<Instant> {
-        self.place.get(&timer).map(|&index| self.heap[index as usize].0)
+        let index = self.places[self.number(timer)? as usize];
+        self.heap.get(index as usize).map(|entry| entry.at)
+    }
+
+    fn number(&self, timer: Timer) -> Option<u32> {
+        timer.fixed().or_else(|| self.numbers.get(&timer).copied())
+    }
+
+    /// A number for a timer that has none.
+    fn allocate(&mut self, timer: Timer) -> u32 {
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.places.push(NOWHERE);
+            self.places.len() as u32 - 1
+        });
+        self.numbers.insert(timer, number);
+        number
+    }
+
+    fn remove(&mut self, index: usize) {
+        let Entry { timer, number, .. } = self.heap.swap_remove(index);
+        self.places[number as usize] = NOWHERE;
+        if timer.fixed().is_none() {
+            self.numbers.remove(&timer);
+            self.free.push(number);
+        }
+        if let Some(moved) = self.heap.get(index) {
+            self.places[moved.number as usize] = index as u32;
+            let index = self.sift_up(index);
+            self.sift_down(index);
+        }
     }
 
     fn sift_up(&mut self, mut index: usize) -> usize {
         while index > 0 {
             let parent = (index - 1) / 2;
-            if self.heap[parent] <= self.heap[index] {
+            if !self.heap[index].is_before(&self.heap[parent]) {
                 break;
             }
             self.swap(parent, index);
@@ -134,12 +215,12 @@ impl Timers {
     fn sift_down(&mut self, mut index: usize) {
         loop {
             let left = 2 * index + 1;
-            let Some(&child) = self.heap.get(left) else { return };
+            let Some(child) = self.heap.get(left) else { return };
             let least = match self.heap.get(left + 1) {
-                Some(&right) if right < child => left + 1,
+                Some(right) if right.is_before(child) => left + 1,
                 Some(_) | None => left,
             };
-            if self.heap[index] <= self.heap[least] {
+            if !self.heap[least].is_before(&self.heap[index]) {
                 return;
             }
             self.swap(index, least);
@@ -149,10 +230,15 @@ impl Timers {
 
     fn swap(&mut self, a: usize, b: usize) {
         self.heap.swap(a, b);
-        self.place.insert(self.heap[a].1, a as u32);
-        self.place.insert(self.heap[b].1, b as u32);
+        self.places[self.heap[a].number as usize] = a as u32;
+        self.places[self.heap[b].number as usize] = b as u32;
     }
 }
+
+/// How many timers there is only one of: see [`Timer::fixed`].
+const FIXED: usize = 14;
+/// The place of a timer that is not armed.
+const NOWHERE: u32 = u32::MAX;
 
 #[cfg(test)]
 mod tests {
@@ -199,6 +285,31 @@ mod tests {
         assert_eq!(timers.pop_due(at(100)), None);
     }
 
+    /// Two of them on one place would replace each other.
+    #[test]
+    fn fixed_places_are_apart() {
+        use Timer::*;
+        let all = [
+            ProbeDirect,
+            ProbeEnd,
+            ProbeTick,
+            PushPullTick,
+            GossipTick,
+            Leave,
+            Update,
+            Reap,
+            Reconnect,
+            Heal,
+            QueueCheck,
+            FlushMembers,
+            FlushUserEvents,
+            Snapshot,
+        ];
+        let places: BTreeMap<_, _> = all.iter().map(|timer| (timer.fixed(), timer)).collect();
+        assert_eq!(places.len(), FIXED);
+        assert!(places.keys().all(|place| place.is_some_and(|place| (place as usize) < FIXED)));
+    }
+
     proptest! {
         /// Timers fire in order, never twice and never early, whatever was armed and disarmed before: the same as a
         /// sorted map would do it.
@@ -207,7 +318,12 @@ mod tests {
             let mut timers = Timers::new(3);
             let mut model: BTreeMap<Timer, Instant> = BTreeMap::new();
             for (which, when, op) in ops {
-                let timer = Timer::Suspicion(MemberId(which));
+                let timer = match which {
+                    0 => Timer::ProbeEnd,
+                    1 => Timer::GossipTick,
+                    2 => Timer::Snapshot,
+                    _ => Timer::Suspicion(MemberId(which)),
+                };
                 match op {
                     0 => prop_assert_eq!(timers.disarm(timer), model.remove(&timer).is_some()),
                     1 => {
@@ -218,6 +334,7 @@ mod tests {
                     _ => { timers.arm(timer, at(when)); model.insert(timer, at(when)); }
                 }
                 prop_assert_eq!(timers.next(), model.values().min().copied());
+                prop_assert_eq!(timers.deadline(timer), model.get(&timer).copied());
             }
         }
     }
