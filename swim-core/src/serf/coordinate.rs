@@ -9,11 +9,7 @@
 use alloc::vec::Vec;
 use core::array;
 use core::fmt;
-use core::hash::BuildHasher;
 use core::time::Duration;
-
-use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 
 use crate::cx::Cx;
 use crate::ids::MemberId;
@@ -243,7 +239,7 @@ impl core::error::Error for CoordinateError {}
 
 /// The coordinates that one node knows: its own and, of each member that it has pinged, the last one heard.
 ///
-/// About 120 bytes for each of these, 88 of them the coordinate, and none for other members. There are never more than
+/// About 110 bytes for each of these, 88 of them the coordinate, and four for other members. There are never more than
 /// members, because [`forget`](Self::forget) goes with each that is forgotten.
 #[derive(Debug)]
 pub(crate) struct Coordinates {
@@ -254,13 +250,13 @@ pub(crate) struct Coordinates {
     excess_next: u8,
     resets: u64,
     peers: Vec<Peer>,
-    by_member: HashTable<u32>, // look-up only, never iterated
-    hasher: FixedState,
+    /// Where each member's peer is, by its slot.
+    by_member: Vec<u32>,
 }
 
 impl Coordinates {
     /// A node without knowledge; `local` is the slot of the node itself.
-    pub(crate) fn new(local: MemberId, hash_seed: u64) -> Self {
+    pub(crate) fn new(local: MemberId) -> Self {
         Self {
             local,
             own: Coordinate::ORIGIN,
@@ -268,8 +264,7 @@ impl Coordinates {
             excess_next: 0,
             resets: 0,
             peers: Vec::new(),
-            by_member: HashTable::new(),
-            hasher: FixedState::with_seed(hash_seed),
+            by_member: Vec::new(),
         }
     }
 
@@ -303,17 +298,13 @@ impl Coordinates {
 
     /// Forgets what `member` has told and how long its pings took.
     pub(crate) fn forget(&mut self, member: MemberId) {
-        let Self { peers, by_member, hasher, .. } = self;
-        let found = by_member.find_entry(hasher.hash_one(member), |&at| peers[at as usize].member == member);
-        let Ok(entry) = found else { return };
-        let at = entry.remove().0;
-        // The last one takes the place that becomes free.
-        let last = peers.len() as u32 - 1;
-        if at != last {
-            let moved = hasher.hash_one(peers[last as usize].member);
-            *by_member.find_mut(moved, |&at| at == last).expect("every peer has an entry") = at;
+        let Some(at) = self.find(member) else { return };
+        self.by_member[member.index()] = NOWHERE;
+        self.peers.swap_remove(at);
+        // The last one has taken the place that became free.
+        if let Some(moved) = self.peers.get(at) {
+            self.by_member[moved.member.index()] = at as u32;
         }
-        peers.swap_remove(at as usize);
     }
 
     /// The coordinate of `member`, if it is the node itself or has been pinged.
@@ -365,18 +356,17 @@ impl Coordinates {
     }
 
     fn find(&self, member: MemberId) -> Option<usize> {
-        let hash = self.hasher.hash_one(member);
-        self.by_member.find(hash, |&at| self.peers[at as usize].member == member).map(|&at| at as usize)
+        self.by_member.get(member.index()).filter(|at| **at != NOWHERE).map(|at| *at as usize)
     }
 
     fn peer_mut(&mut self, member: MemberId) -> &mut Peer {
         let at = self.find(member).unwrap_or_else(|| {
-            let Self { peers, by_member, hasher, .. } = self;
-            let at = peers.len();
-            push_tight(peers, Peer::new(member));
-            let hash = |&at: &u32| hasher.hash_one(peers[at as usize].member);
-            by_member.insert_unique(hasher.hash_one(member), at as u32, hash);
-            at
+            while self.by_member.len() <= member.index() {
+                push_tight(&mut self.by_member, NOWHERE);
+            }
+            self.by_member[member.index()] = self.peers.len() as u32;
+            push_tight(&mut self.peers, Peer::new(member));
+            self.peers.len() - 1
         });
         &mut self.peers[at]
     }
@@ -485,6 +475,8 @@ impl Serf {
     }
 }
 
+/// Of a member that has not been pinged.
+const NOWHERE: u32 = u32::MAX;
 const DIMENSIONS: usize = 8;
 /// Of the error, a relative one: this much at first.
 const ERROR_MAX: f64 = 1.5;

@@ -90,7 +90,6 @@ pub(crate) struct Serf {
 
 impl Serf {
     pub(crate) fn new(cx: &mut Cx<'_>, config: Config, codec: Codec, tags: Tags, swim: &Swim, seed: [u8; 32]) -> Self {
-        let mut hashing = Rng::new(seed, Stream::Hashing);
         let mut serf = Self {
             codec,
             retransmit_mult: swim.config().retransmit_mult,
@@ -116,7 +115,7 @@ impl Serf {
                 config.event_queue_max,
             ),
             events: EventQueue::new(config.event_queue_max, config.message_bytes_max),
-            coordinates: config.coordinates.then(|| Coordinates::new(swim.local(), hashing.next_u64())),
+            coordinates: config.coordinates.then(|| Coordinates::new(swim.local())),
             coordinate_rng: Rng::new(seed, Stream::Coordinates),
             message_len_max: usize::MAX,
             snapshot: SnapshotLog::new(config.snapshot),
