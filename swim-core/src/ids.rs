@@ -3,9 +3,11 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::borrow::Borrow;
+use core::cmp::Ordering;
 use core::fmt::{self, Write};
+use core::hash::{Hash, Hasher};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A member's own version number. Only its owner raises it, to refute an accusation or to announce a change (SWIM
 /// §4.2). See [`Incarnation::next`].
@@ -124,8 +126,18 @@ impl fmt::Display for LamportTime {
 /// assert_eq!(name, "web-1");
 /// assert_eq!(Name::from(&b"web\xff\n"[..]).to_string(), r"web\xff\n");
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-pub struct Name(#[serde(with = "serde_bytes")] Box<[u8]>);
+#[derive(Clone)]
+pub struct Name(NameBytes);
+
+/// Names are short, as a rule: those of up to 22 bytes lie where they are needed, without another look at memory.
+#[derive(Clone)]
+enum NameBytes {
+    Inline { len: u8, bytes: [u8; INLINE_MAX] },
+    Boxed(Box<[u8]>),
+}
+
+/// As many as make a name three words, of which a longer one needs two and the tag.
+const INLINE_MAX: usize = 22;
 
 impl Name {
     /// The bytes as announced.
@@ -137,7 +149,10 @@ impl Name {
     /// assert_eq!(Name::from(&b"caf\xe9"[..]).as_bytes(), b"caf\xe9");
     /// ```
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            NameBytes::Inline { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or(bytes),
+            NameBytes::Boxed(bytes) => bytes,
+        }
     }
 
     /// The name as text, if it is UTF-8.
@@ -150,55 +165,105 @@ impl Name {
     /// assert_eq!(Name::from(&b"caf\xe9"[..]).as_str(), None);
     /// ```
     pub fn as_str(&self) -> Option<&str> {
-        core::str::from_utf8(&self.0).ok()
+        core::str::from_utf8(self.as_bytes()).ok()
+    }
+
+    fn inline(name: &[u8]) -> Option<Self> {
+        let mut bytes = [0; INLINE_MAX];
+        bytes.get_mut(..name.len())?.copy_from_slice(name);
+        Some(Self(NameBytes::Inline { len: name.len() as u8, bytes }))
+    }
+}
+
+impl Default for Name {
+    fn default() -> Self {
+        Self(NameBytes::Inline { len: 0, bytes: [0; INLINE_MAX] })
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state); // As its bytes do, by which it may be looked up.
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.as_bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_bytes::deserialize::<Vec<u8>, D>(deserializer).map(Self::from)
     }
 }
 
 impl From<&[u8]> for Name {
     fn from(bytes: &[u8]) -> Self {
-        Self(bytes.into())
+        Self::inline(bytes).unwrap_or_else(|| Self(NameBytes::Boxed(bytes.into())))
     }
 }
 
 impl From<&str> for Name {
     fn from(text: &str) -> Self {
-        Self(text.as_bytes().into())
+        text.as_bytes().into()
     }
 }
 
 impl From<Vec<u8>> for Name {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes.into_boxed_slice())
+        Self::inline(&bytes).unwrap_or_else(|| Self(NameBytes::Boxed(bytes.into_boxed_slice())))
     }
 }
 
 impl Borrow<[u8]> for Name {
     fn borrow(&self) -> &[u8] {
-        &self.0
+        self.as_bytes()
     }
 }
 
 impl AsRef<[u8]> for Name {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        self.as_bytes()
     }
 }
 
 impl PartialEq<str> for Name {
     fn eq(&self, other: &str) -> bool {
-        *self.0 == *other.as_bytes()
+        self.as_bytes() == other.as_bytes()
     }
 }
 
 impl PartialEq<&str> for Name {
     fn eq(&self, other: &&str) -> bool {
-        *self.0 == *other.as_bytes()
+        self == *other
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt_escaped(&self.0, f)
+        fmt_escaped(self.as_bytes(), f)
     }
 }
 
@@ -219,4 +284,32 @@ pub(crate) fn fmt_escaped(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Resu
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    /// A name is its bytes, wherever they lie.
+    #[test]
+    fn names_of_every_length() {
+        assert_eq!(size_of::<Name>(), 24);
+        for len in 0..=2 * INLINE_MAX {
+            let bytes = vec![b'x'; len];
+            let name = Name::from(&*bytes);
+            assert_eq!(name.as_bytes(), bytes);
+            assert_eq!(matches!(name.0, NameBytes::Boxed(_)), len > INLINE_MAX);
+            assert_eq!(name, Name::from(bytes.clone()), "however it was made");
+            let [shorter, larger] = [&vec![b'x'; len + 1][..], b"y"].map(Name::from);
+            assert!(name < shorter && name < larger && name != larger);
+            let encoded = bincode::serde::encode_to_vec(&name, bincode::config::standard()).unwrap();
+            let as_bytes = serde_bytes::Bytes::new(&bytes);
+            assert_eq!(encoded, bincode::serde::encode_to_vec(as_bytes, bincode::config::standard()).unwrap());
+            let (decoded, _): (Name, usize) =
+                bincode::serde::decode_from_slice(&encoded, bincode::config::standard()).unwrap();
+            assert_eq!(decoded, name);
+        }
+    }
 }
