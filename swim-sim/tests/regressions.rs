@@ -42,6 +42,20 @@ fn nobody_stays_dead_seed_1353() {
     plan.run().unwrap_or_else(|failure| panic!("{failure}"));
 }
 
+/// Whoever takes a name while nobody else is there must be shown to its owner, or neither can notice; nobody can say
+/// whose it is then, and both give it up.
+#[test]
+fn one_name_one_node_seed_1770() {
+    let plan: Plan = r#"{ "seed": 1770, "nodes": 3, "steps": [
+        {"at":0,"what":{"Crash":{"node":1}}},
+        {"at":0,"what":{"Leave":{"node":2}}},
+        {"at":2737,"what":{"Impostor":{"node":3}}}
+    ] }"#
+        .parse()
+        .expect("a plan");
+    plan.run().unwrap_or_else(|failure| panic!("{failure}"));
+}
+
 /// The swarm in small: small clusters, with whatever befalls them, and the same hash again.
 #[test]
 fn a_handful_of_seeds() {

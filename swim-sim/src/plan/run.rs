@@ -506,13 +506,10 @@ impl<'a> Stage<'a> {
         if !memory.is_empty() {
             self.world.restore(host, memory);
         }
-        let mut doors = Vec::new();
-        for name in self.nodes.iter().skip(1).filter(|name| !name.running.is_empty() && name.address != address) {
-            doors.push(name.address);
-            if doors.len() == DOORS {
-                break;
-            }
-        }
+        // Also the one whose name it has taken: with nobody else there, they would never hear of each other.
+        let running = self.nodes.iter().flat_map(|name| &name.running);
+        let doors = running.map(|host| self.world.address(*host)).filter(|door| *door != address);
+        let doors = doors.take(DOORS).collect();
         if self.plan.setting.seeds {
             self.look_up_seeds();
         } else if memory.is_empty() {
