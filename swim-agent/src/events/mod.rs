@@ -127,4 +127,4 @@ impl Events {
 /// Members in one list. Serf has no limit; ours keeps a record well below what clients read.
 const MEMBERS_MAX: usize = 1024;
 /// What is kept, once for all streams, for those whose clients read slowly. The oldest goes first, and they are told.
-pub(crate) const OCCURRENCES_MAX: usize = 4096;
+pub(crate) const OCCURRENCES_MAX: usize = 1024;

@@ -164,7 +164,7 @@ fn write_lines(jobs: &Receiver<Job>) {
 }
 
 /// Lines that may wait for the terminal.
-const WAITING_MAX: usize = 4096;
+const WAITING_MAX: usize = 1024;
 /// Log lines held back before the banner is out; the oldest go first.
 const HELD_MAX: usize = 512;
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
