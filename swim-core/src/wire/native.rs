@@ -61,7 +61,11 @@ struct Append<'a>(&'a mut Vec<u8>);
 
 impl Writer for Append<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.0.extend_from_slice(bytes);
+        match bytes {
+            // Most writes: a small number, a length or a tag. Copying a slice of any length is a call.
+            [byte] => self.0.push(*byte),
+            _ => self.0.extend_from_slice(bytes),
+        }
         Ok(())
     }
 }
