@@ -42,6 +42,7 @@ FIGURES = {
     "idle of 10: resident memory":     (MIB,     {"swim --wire serf": (4, None), "swim": (4, None)}),
     "idle of 10: proportional share":  (MIB,     {}),
     "idle of 10: CPU":                 ("s/min", {"swim --wire serf": (0.02, 0.11), "swim": (0.02, 0.11)}),
+    "idle of 10: CPU for recording":   ("%",     {"swim": (5, None)}),
     "idle of 10: UDP sent":            ("B/s",   {"swim": (200, None)}),
     "idle of 10: UDP packets sent":    ("/s",    {}),
     "binary, stripped":                ("MB",    {"swim --wire serf": (8, None), "swim": (8, None)}),
@@ -327,11 +328,12 @@ class Bench:
         self.note("start to RPC answers", kind, agent.wait_for_rpc() * 1e3)
         self.kill(agent)
 
-    def cluster(self, kind, size):
+    def cluster(self, kind, size, recording=False):
         """Starts a cluster and waits until all see all. The agents, and seconds from the second's and the last's start."""
-        first = self.start(kind)
+        record = lambda: [f"-record=trace-{self.next_host}"] if recording else []
+        first = self.start(kind, *record())
         first.wait_for_rpc()
-        agents = [first] + [self.start(kind, f"-join={first.ip}:{PORT}") for _ in range(size - 1)]
+        agents = [first] + [self.start(kind, f"-join={first.ip}:{PORT}", *record()) for _ in range(size - 1)]
         for agent in agents[1:]:
             agent.wait_for_rpc()
         self.until(agents, lambda agent: agent.rpc.serf("members") == size)
@@ -398,6 +400,7 @@ class Bench:
     def idle(self):
         """All kinds in the same minute: what else the machine does hits them alike."""
         clusters = {kind: self.cluster(kind, 10)[0] for kind in KINDS}
+        recorders = self.cluster("swim", 10, recording=True)[0]
         for agent in self.agents:
             agent.rpc.close()
             agent.rpc = None
@@ -408,8 +411,10 @@ class Bench:
             started = time.perf_counter()
             time.sleep(self.options.idle)
             seconds = time.perf_counter() - started
+            used = lambda agents: statistics.mean(agent.cpu_seconds() - before[agent] for agent in agents)
+            self.note("idle of 10: CPU for recording", "swim", 100 * (used(recorders) / used(clusters["swim"]) - 1))
             for kind, agents in clusters.items():
-                cpu = statistics.mean(agent.cpu_seconds() - before[agent] for agent in agents)
+                cpu = used(agents)
                 self.note("idle of 10: CPU", kind, cpu * 60 / seconds)
                 mean = lambda name, field: statistics.mean(agent.kibibytes(name, field) for agent in agents) / 1024
                 self.note("idle of 10: resident memory", kind, mean("status", "VmRSS"))
