@@ -59,19 +59,24 @@ pub fn nothing_is_left_behind<H: Harness>() {
 pub fn a_stalled_node_accuses_nobody<H: Harness>() {
     let _alone = lock(&ALONE);
     H::block_on(async {
-        let b: Cluster<Watched<Plain>> = start_with(options("b")).await;
+        // Times that a machine with much else to do does not take for an ack, and that are far from each other.
+        let patient = |name| {
+            let mut patient = options(name);
+            patient.config.swim.probe_interval = Duration::from_secs(2);
+            patient.config.swim.probe_timeout = Duration::from_millis(1600);
+            patient.config.swim.suspicion_mult = 20;
+            patient
+        };
+        let b: Cluster<Watched<Plain>> = start_with(patient("b")).await;
         // So that no ack is there before the stall.
         watch(&b).trouble(|trouble| trouble.slow = Duration::from_millis(50));
-        let mut patient = options("a");
-        patient.config.swim.probe_interval = Duration::from_millis(500);
-        patient.config.swim.probe_timeout = Duration::from_millis(400);
-        let a: Cluster<Watched<H::Runtime>> = start_with(patient).await;
+        let a: Cluster<Watched<H::Runtime>> = start_with(patient("a")).await;
         join(&a, &b).await;
         for _ in 0..3 {
             let (probes, member) = (a.stats().probes, a.clone());
             // The ping has been sent and is not answered. Meanwhile the ack arrives, and then the deadline passes.
             let on_its_way = move || member.stats().probes > probes;
-            watch(&a).trouble(|trouble| trouble.stall = Some((Box::new(on_its_way), Duration::from_millis(800))));
+            watch(&a).trouble(|trouble| trouble.stall = Some((Box::new(on_its_way), Duration::from_millis(3200))));
             eventually("it has stalled", || watch(&a).has_stalled()).await;
         }
         let probes = a.stats().probes;

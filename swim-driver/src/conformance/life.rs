@@ -50,7 +50,7 @@ pub(super) async fn where_there_is_no_runtime<H: Harness>() {
         if H::EVERYWHERE {
             block_on(async {
                 let (a, b) = pair::<H>().await;
-                within("ping", a.ping(b"b")).await.expect("b is there");
+                reaches(&a, b"b").await;
                 within("leave", b.leave()).await.expect("a hears it");
                 within("shutdown", a.shutdown()).await;
                 within("shutdown", b.shutdown()).await;
@@ -74,7 +74,7 @@ pub(super) async fn a_handle_works_on_any_thread<H: Harness>() {
     let outside = std::thread::spawn(move || {
         block_on(async {
             within("join", inner.join(&[seed])).await.expect("a is there");
-            within("ping", inner.ping(b"a")).await.expect("a is there");
+            reaches(&inner, b"a").await;
             within("set_tags", inner.set_tags([("n", "1")].into_iter().collect())).await.expect("they fit");
             within("leave", inner.leave()).await.expect("a hears it");
             within("shutdown", inner.shutdown()).await;
@@ -142,7 +142,8 @@ pub(super) async fn the_last_handle_stops_everything<H: Harness>() {
     let (bound, clone, mut events) = (b.bound_address(), b.clone(), b.events());
     give_up(b.stopped()).await;
     drop(b);
-    within("a clone is enough", a.ping(b"b")).await.expect("b is there");
+    // A clone is enough.
+    reaches(&a, b"b").await;
     drop(clone);
     within("events end", async { while events.next().await.is_some() {} }).await;
     released(bound).await;
@@ -162,7 +163,7 @@ pub(super) async fn a_slow_consumer_misses_events_and_nothing_else<H: Harness>()
     let b = start::<H>("b").await;
     join(&b, &a).await;
     until("a sees b", &mut quick, || status(&a, "b") == Some(Status::Alive)).await;
-    within("ping", a.ping(b"b")).await.expect("b is there");
+    reaches(&a, b"b").await;
     assert_eq!(updates, EVENTS_MAX as u64 + 100);
 
     let (mut seen, mut missed) = (0, 0);

@@ -37,7 +37,7 @@ pub(super) async fn user_events_are_heard_by_all<H: Harness>() {
 pub(super) async fn queries_are_answered<H: Harness>() {
     let (a, b) = pair::<H>().await;
     let mut asked = b.events();
-    let query = Query { name: b"load", request_ack: true, timeout: Some(Duration::from_secs(2)), ..Query::default() };
+    let query = Query { name: b"load", request_ack: true, timeout: Some(Duration::from_secs(6)), ..Query::default() };
     let mut answers = a.query(query).expect("it is short");
     let id = within("the query", async {
         loop {

@@ -51,16 +51,16 @@ pub(super) async fn every_seed_that_fails_says_why<H: Harness>() {
 pub(super) async fn a_name_that_hangs_costs_a_bounded_time<H: Harness>() {
     let a = start::<H>("a").await;
     let mut impatient = options("b");
-    impatient.config.swim.stream_timeout = Duration::from_secs(2);
+    impatient.config.swim.stream_timeout = Duration::from_secs(6);
     let b: Cluster<Watched<H::Runtime>> = start_with(impatient).await;
     let error = within("join", b.join(&[HANGS])).await.expect_err("nobody knows the name");
     assert_eq!(error.kind, JoinErrorKind::NoSeed);
-    assert_eq!(error.failed[0].error, SeedError::Resolve("no answer within 2s".into()));
+    assert_eq!(error.failed[0].error, SeedError::Resolve("no answer within 6s".into()));
 
     let joined = within("join", b.join(&[HANGS, &address(&a)])).await.expect("a is there");
     assert_eq!((joined.reached, joined.failed.len()), (1, 1));
     assert_eq!(joined.failed[0].seed, HANGS);
-    within("ping", b.ping(b"a")).await.expect("a is there");
+    reaches(&b, b"a").await;
 }
 
 pub(super) async fn stopping_while_a_name_hangs<H: Harness>() {

@@ -13,9 +13,10 @@ use std::time::Instant;
 
 use futures_lite::future::or;
 use futures_lite::io::AsyncReadExt as _;
+use swim_core::node::input::CommandError;
 use swim_core::serf::member::Status;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, PingError};
 use crate::conformance::Harness;
 use crate::conformance::plain::{PlainStream, Sleep};
 use crate::events::Events;
@@ -164,6 +165,23 @@ pub async fn meet<A: Runtime, B: Runtime>(a: &Cluster<A>, b: &Cluster<B>) {
 pub async fn join<A: Runtime, B: Runtime>(joiner: &Cluster<A>, seed: &Cluster<B>) {
     let joined = within("join", joiner.join(&[address(seed)])).await.expect("the seed is there");
     assert_eq!((joined.reached, joined.failed.len()), (1, 0));
+}
+
+/// Pings a member that is there until it has answered: a machine that has much else to do may miss the time limit of one.
+///
+/// # Panics
+///
+/// When there is another reason than that, or no end.
+pub async fn reaches<R: Runtime>(cluster: &Cluster<R>, name: &[u8]) -> Duration {
+    within("an answer to a ping", async {
+        loop {
+            match cluster.ping(name).await {
+                Ok(rtt) => return rtt,
+                Err(error) => assert_eq!(error, PingError::Command(CommandError::TimedOut)),
+            }
+        }
+    })
+    .await
 }
 
 /// Where it listens, for [`Cluster::join`].
