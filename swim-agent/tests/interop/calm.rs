@@ -3,9 +3,9 @@
 use std::thread::sleep;
 use std::time::Instant;
 
-use crate::harness::{Agent, Kind, secs, wait_whole, whole};
+use crate::harness::{Agent, Kind, UNHURRIED, secs, wait_whole, whole};
 
-/// Three of theirs and two of ours on the LAN profile, for a minute: everybody alive all the time, nobody suspected,
+/// Three of theirs and two of ours, in no hurry, for a minute: everybody alive all the time, nobody suspected,
 /// nobody doubting itself, and nothing on the wire that Serf could not read.
 #[test]
 fn five_nodes_stay_calm_for_a_minute() {
@@ -13,7 +13,7 @@ fn five_nodes_stay_calm_for_a_minute() {
     let agents: Vec<_> = kinds
         .into_iter()
         .enumerate()
-        .map(|(index, kind)| Agent::start(kind, &format!("n{index}"), &["-profile=lan"]))
+        .map(|(index, kind)| Agent::start(kind, &format!("n{index}"), &[UNHURRIED]))
         .collect();
     // A chain, so that most members hear of most others by gossip and not from a join.
     for pair in agents.windows(2) {

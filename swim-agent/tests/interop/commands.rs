@@ -1,7 +1,7 @@
 //! Every command of either client program against an agent of the other kind: Serf's client drives our agent, and ours
 //! drives Serf's, in a cluster of both.
 
-use crate::harness::{Agent, Kind, Output, answers, secs, wait_forced, wait_status, wait_until, wait_whole};
+use crate::harness::{Agent, Kind, Output, UNHURRIED, answers, secs, wait_forced, wait_status, wait_until, wait_whole};
 use crate::terminal::OnTerminal;
 
 /// An agent of each kind in one cluster, and the client program that is to drive the first.
@@ -37,7 +37,7 @@ impl Pair {
 
     /// What the members answer to a query.
     fn query(&self, args: &[&str]) -> Output {
-        answers(|| self.ask("query", &[&["-timeout=3s"], args].concat()))
+        answers(|| self.ask("query", &[&["-timeout=6s"], args].concat()))
     }
 
     /// What it prints, its lines in order.
@@ -155,7 +155,7 @@ fn keys() {
     const OLD: &str = "HvY8ubRZMgafUOWvrOadwOckVa1wN3QWAo46FVKbVN8=";
     const NEW: &str = "T9jncgl9mbLus+baTTa7q7nPSUrXwbDi2dhbtqir37s=";
     both(|driven| {
-        let pair = Pair::new(driven, &[&format!("-encrypt={OLD}")]);
+        let pair = Pair::new(driven, &[UNHURRIED, &format!("-encrypt={OLD}")]);
         let change = |flag: &str, key: &str| pair.ask("keys", &[&format!("-{flag}={key}")]).stdout;
         let listed = |key: &str, count: &str| {
             let listed = pair.ask("keys", &["-list"]).stdout;
@@ -195,7 +195,7 @@ const LISTING: &str = "==> Asking all members for installed keys...\n==> Keys ga
 #[test]
 fn keys_without_encryption() {
     both(|driven| {
-        let pair = Pair::new(driven, &[]);
+        let pair = Pair::new(driven, &[UNHURRIED]);
         let refused = sorted(&pair.refused("keys", &["-list"]));
         assert_eq!(
             refused,
@@ -232,7 +232,7 @@ fn round_trips() {
 #[test]
 fn reachability() {
     both(|driven| {
-        let mut pair = Pair::new(driven, &[]);
+        let mut pair = Pair::new(driven, &[UNHURRIED]);
         let expected = [
             "Starting reachability test...",
             "Successfully contacted all live nodes",

