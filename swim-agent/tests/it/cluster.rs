@@ -2,6 +2,9 @@
 
 use crate::support::{Agent, swim};
 
+/// Four transmissions of each update: both others hear of a leave. Of the local profile's two, both may go to one of them.
+const LAN: &str = "-profile=lan";
+
 /// How many members of `members` have `status`.
 fn count(members: &str, status: &str) -> usize {
     members.lines().filter(|line| line.split_whitespace().nth(2) == Some(status)).count()
@@ -9,12 +12,12 @@ fn count(members: &str, status: &str) -> usize {
 
 /// Three agents find each other, by flag and by command, and each lists all; one leaves and is known as left.
 fn three_join_and_one_leaves(wire: &str) {
-    let mut a = Agent::start("node-a", &["-wire", wire, "-tag", "role=web", "-tag", "dc=east"]);
-    let b = Agent::start("node-b", &["-wire", wire, "-tag", "role=db", "-join", &a.bind.to_string()]);
+    let mut a = Agent::start("node-a", &["-wire", wire, LAN, "-tag", "role=web", "-tag", "dc=east"]);
+    let b = Agent::start("node-b", &["-wire", wire, LAN, "-tag", "role=db", "-join", &a.bind.to_string()]);
     assert!(
         b.output.contains("==> Joining cluster...(replay: false)\n    Join completed. Synced with 1 initial agents\n")
     );
-    let mut c = Agent::start("c", &["-wire", wire]);
+    let mut c = Agent::start("c", &["-wire", wire, LAN]);
     let joined = c.swim("join", &[&b.bind.to_string()]);
     assert_eq!((joined.code, &*joined.stdout), (Some(0), "Successfully joined cluster by contacting 1 nodes.\n"));
     for agent in [&a, &b, &c] {
@@ -48,12 +51,13 @@ fn three_on_serfs_wire() {
 #[test]
 fn the_killed_are_failed_and_may_return() {
     let mut a = Agent::start("a", &[]);
-    let b = Agent::start("b", &["-join", &a.bind.to_string()]);
+    // An address of its own, or somebody else might have the port when it returns.
+    let b = Agent::start_at("127.0.0.61", "b", &["-join", &a.bind.to_string()]);
     let address = format!("-bind={}", b.bind);
     a.members_until(|members| count(members, "alive") == 2);
     drop(b);
     a.members_until(|members| count(members, "failed") == 1);
-    a.wait_for("[INFO] serf: EventMemberFailed: b 127.0.0.1");
+    a.wait_for("[INFO] serf: EventMemberFailed: b 127.0.0.61");
     let b = Agent::start("b", &[&address, "-join", &a.bind.to_string()]);
     a.members_until(|members| count(members, "alive") == 2);
     drop(b);
@@ -86,7 +90,8 @@ fn the_other_wire_format_is_named_in_the_log() {
 
 #[test]
 fn joining_in_the_background_works_once_somebody_is_there() {
-    let seed = Agent::start("seed", &[]);
+    // An address of its own, or somebody else might have the port meanwhile.
+    let seed = Agent::start_at("127.0.0.62", "seed", &[]);
     let address = seed.bind;
     drop(seed);
     let mut a = Agent::start("a", &["-retry-join", &address.to_string(), "-retry-interval=1s"]);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::support::{Agent, Directory, Finished, PATIENCE, Running, command, run, swim, vectors};
+use crate::support::{Agent, Directory, Finished, PATIENCE, Running, UNHURRIED, command, run, swim, vectors};
 
 /// A captured run.
 struct Captured {
@@ -157,16 +157,19 @@ fn json(text: &str) -> Value {
 fn outputs_as_captured() {
     let key = "-encrypt=HvY8ubRZMgafUOWvrOadwOckVa1wN3QWAo46FVKbVN8=";
     let upt = "-event-handler=query:upt=echo up-$SERF_SELF_NAME";
-    let node_a = ["-tag=role=web", "-tag=dc=east", upt, "-event-handler=user:deploy=/bin/true"];
+    let node_a = [UNHURRIED, "-tag=role=web", "-tag=dc=east", upt, "-event-handler=user:deploy=/bin/true"];
     let a = Agent::start_at("127.0.0.31", "node-a", &node_a);
     let join = format!("-join={}", a.bind);
-    let mut b = Some(Agent::start_at("127.0.0.32", "node-b", &["-tag=role=db", upt, &join]));
-    let c = Agent::start_at("127.0.0.33", "c", &[&join]);
-    let k1 = Agent::start_at("127.0.0.51", "k1", &[key]);
-    let _k2 = Agent::start_at("127.0.0.52", "k2", &[key, &format!("-join={}", k1.bind)]);
-    let aa = Agent::start_at("127.0.0.96", "aa", &["-tag=x=1"]);
+    let mut b = Some(Agent::start_at("127.0.0.32", "node-b", &[UNHURRIED, "-tag=role=db", upt, &join]));
+    let c = Agent::start_at("127.0.0.33", "c", &[UNHURRIED, &join]);
+    let k1 = Agent::start_at("127.0.0.51", "k1", &[UNHURRIED, key]);
+    let _k2 = Agent::start_at("127.0.0.52", "k2", &[UNHURRIED, key, &format!("-join={}", k1.bind)]);
+    let aa = Agent::start_at("127.0.0.96", "aa", &[UNHURRIED, "-tag=x=1"]);
     let join = format!("-join={}", aa.bind);
-    let (bb, cc) = (Agent::start_at("127.0.0.97", "bb", &[&join]), Agent::start_at("127.0.0.98", "c", &[&join]));
+    let (bb, cc) = (
+        Agent::start_at("127.0.0.97", "bb", &[UNHURRIED, &join]),
+        Agent::start_at("127.0.0.98", "c", &[UNHURRIED, &join]),
+    );
     for (agent, count) in [(&a, 3), (&k1, 2), (&aa, 3)] {
         agent.members_until(|members| members.matches("alive").count() == count);
     }
@@ -185,7 +188,9 @@ fn outputs_as_captured() {
         ("127.0.0.98:17958", cc.bind.to_string()),
     ];
     let swap = |text: &str| {
-        let swapped = addresses.iter().fold(text.to_owned(), |text, (captured, ours)| text.replace(captured, ours));
+        // A second may be too short for three handlers on a busy machine.
+        let text = text.replace("-timeout=1s", "-timeout=6s");
+        let swapped = addresses.iter().fold(text, |text, (captured, ours)| text.replace(captured, ours));
         let port = |bind: core::net::SocketAddr| format!("{bind}\",\n      \"port\": ");
         [a.bind, b_bind, c.bind].into_iter().fold(swapped, |text, bind| {
             text.replace(&format!("{}17948", port(bind)), &format!("{}{}", port(bind), bind.port()))

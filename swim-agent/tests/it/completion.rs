@@ -50,6 +50,14 @@ impl Shell {
         Some(Self { directory, agents: [first, second] })
     }
 
+    /// Checks what a script of the shell's prints. A completion that needs the agent has one second for it and then offers
+    /// nothing, by its own rule; on a busy machine that is tried again.
+    fn completes(&self, shell: &str, arguments: &[&str], script: &str, expected: &str) {
+        let ours = || self.run(shell, arguments, script);
+        let last = (0..5).map(|_| ours()).find(|found| found == expected).unwrap_or_else(ours);
+        assert_eq!(last, expected);
+    }
+
     /// Runs a script of the shell's in the directory.
     fn run(&self, shell: &str, arguments: &[&str], script: &str) -> String {
         let path = self.directory.write("test", script);
@@ -92,10 +100,8 @@ try() {
         script += &format!("try '{line}'\n");
     }
     let quoted = |text: &str| text.replace("$(touch bad)", r"\$\(touch\ bad\)");
-    assert_eq!(
-        shell.run("bash", &["--norc", "--noprofile"], &script),
-        expected(|(_, offers)| offers.iter().map(|offer| quoted(offer)).collect())
-    );
+    let offers = expected(|(_, offers)| offers.iter().map(|offer| quoted(offer)).collect());
+    shell.completes("bash", &["--norc", "--noprofile"], &script, &offers);
 }
 
 #[test]
@@ -103,6 +109,7 @@ fn zsh_completes() {
     let Some(shell) = Shell::new("zsh") else { return };
     // A line editor needs a terminal; this one writes down what each line has become.
     let mut script = r#"zmodload zsh/zpty || exit 2
+rm -f ready buffers done-*(N)
 zpty shell zsh -f -i
 zpty -w shell 'PS1=; autoload -Uz compinit; compinit -u -D; source ./script; setopt no_beep no_list_ambiguous
 note() { zle complete-word; print -r -- "$BUFFER" >>buffers; BUFFER=; touch "done-$((++noted))" }; zle -N note; bindkey "^I" note; touch ready'
@@ -137,7 +144,7 @@ try() {
         // zsh compares two dashes with what is defined, which is one.
         vec![if typed.starts_with("--") { (*line).to_owned() } else { text }]
     };
-    assert_eq!(shell.run("zsh", &["-f"], &script), expected(becomes));
+    shell.completes("zsh", &["-f"], &script, &expected(becomes));
 }
 
 #[test]
@@ -157,7 +164,7 @@ end
         let offers = offers.iter().filter(|_| !line.contains(" --"));
         offers.map(|offer| offer.trim_end_matches('=').to_owned()).collect()
     });
-    assert_eq!(shell.run("fish", &["-N"], &script), offers);
+    shell.completes("fish", &["-N"], &script, &offers);
 }
 
 /// Who has no agent, or a token that is not its, waits no longer than a second, and sees nothing.

@@ -91,7 +91,7 @@ fn limits_hold() {
     let big = agent.swim("query", &["-timeout=2s", "big"]);
     assert!(big.stdout.contains("Total Responses: 0"), "{}", big.stdout);
     agent.wait_for("response exceeds limit of 100 bytes");
-    let small = agent.swim("query", &["-timeout=2s", "small"]);
+    let small = agent.swim("query", &["-timeout=10s", "small"]);
     assert!(small.stdout.contains("Response from 'a': yes"), "{}", small.stdout);
     assert!(!agent.swim("info", &[]).stdout.contains("coordinate_resets"));
     assert_eq!(agent.swim("rtt", &["a"]).code, Some(1));

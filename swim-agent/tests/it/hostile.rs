@@ -35,7 +35,7 @@ over_both! {
 }
 
 /// Longer than anything that does not wait for a hostile client takes on a slow machine.
-const PROMPT: Duration = Duration::from_secs(5);
+const PROMPT: Duration = Duration::from_secs(20);
 
 /// Whether the agent serves others as if nothing were.
 fn is_well(agent: &Agent) {

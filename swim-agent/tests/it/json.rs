@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Agent, Finished, Running, swim};
+use crate::support::{Agent, Finished, Running, UNHURRIED, swim};
 
 /// The one document that a run prints, which must have ended with `code`.
 fn document(found: &Finished, code: i32) -> Value {
@@ -15,8 +15,8 @@ fn every_command_has_a_document() {
     let key = "HvY8ubRZMgafUOWvrOadwOckVa1wN3QWAo46FVKbVN8=";
     let other = "T9jncgl9mbLus+baTTa7q7nPSUrXwbDi2dhbtqir37s=";
     let encrypt = format!("-encrypt={key}");
-    let a = Agent::start("alpha", &[&encrypt, "-event-handler=query:up=echo yes"]);
-    let b = Agent::start("bravo", &[&encrypt]);
+    let a = Agent::start("alpha", &[&encrypt, UNHURRIED, "-event-handler=query:up=echo yes"]);
+    let b = Agent::start("bravo", &[&encrypt, UNHURRIED]);
     let ask = |name: &str, arguments: &[&str]| document(&a.swim(name, &[&["-format=json"], arguments].concat()), 0);
 
     assert_eq!(ask("join", &[&b.bind.to_string()]), json!({ "nodes": 1 }));
@@ -28,7 +28,7 @@ fn every_command_has_a_document() {
     );
     assert_eq!(ask("members", &["-name=alpha"])["members"][0]["tags"]["role"], "web");
     assert_eq!(ask("info", &[])["agent"]["name"], "alpha");
-    assert_eq!(ask("query", &["-timeout=1s", "up"])["Responses"]["alpha"], "yes\n");
+    assert_eq!(ask("query", &["-timeout=8s", "up"])["Responses"]["alpha"], "yes\n");
 
     a.rtt_known("bravo");
     let rtt = ask("rtt", &["bravo"]);
@@ -115,8 +115,8 @@ fn unknown_formats_change_nothing() {
 /// Somebody does not answer: the document says who, and the exit code that it is not well.
 #[test]
 fn who_is_not_reached_is_in_the_document() {
-    let a = Agent::start("alpha", &[]);
-    let b = Agent::start("bravo", &[&format!("-join={}", a.bind)]);
+    let a = Agent::start("alpha", &[UNHURRIED]);
+    let b = Agent::start("bravo", &[UNHURRIED, &format!("-join={}", a.bind)]);
     a.members_until(|members| members.matches("alive").count() == 2);
     // Dead for so short a time that it still counts as alive.
     drop(b);

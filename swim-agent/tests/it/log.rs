@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Agent, Directory};
+use crate::support::{Agent, Directory, swim};
 
 /// One JSON object a line, nothing else, from the first line to the last.
 #[test]
@@ -71,8 +71,12 @@ fn lines_that_others_depend_on() {
     b.wait_for("[INFO] agent: joined: 1 nodes");
 
     assert_eq!(b.swim("join", &["127.0.0.1:1"]).code, Some(1));
-    assert_eq!(b.swim("event", &["-coalesce=false", "deploy", "v1"]).code, Some(0));
-    assert_eq!(b.swim("query", &["-relay-factor=2", "load", "x"]).code, Some(0));
+    let event = || assert_eq!(b.swim("event", &["-coalesce=false", "deploy", "v1"]).code, Some(0));
+    a.wait_for_asking("[DEBUG] serf: messageUserEventType: deploy", event);
+    // With three members and two relays, everybody relays for everybody.
+    let query = || assert_eq!(b.swim("query", &["-relay-factor=2", "load", "x"]).code, Some(0));
+    a.wait_for_asking("[DEBUG] agent: Event 'query' script output: 1", query);
+    c.wait_for_asking(&format!("[DEBUG] serf: Relaying response to addr: {}", b.bind), query);
     assert_eq!(b.swim("tags", &["-set", "x=y"]).code, Some(0));
     assert_eq!(a.swim("keys", &["-list"]).code, Some(0));
     for line in [
@@ -108,16 +112,17 @@ fn lines_that_others_depend_on() {
     ] {
         b.wait_for(&line);
     }
-    // With three members and two relays, everybody relays for everybody.
-    c.wait_for(&format!("[DEBUG] serf: Relaying response to addr: {}", b.bind));
 
     let address = format!("-bind={}", c.bind);
     drop(c);
     a.wait_for("[INFO] memberlist: Suspect c has failed, no acks received");
     a.wait_for("[INFO] serf: EventMemberFailed: c 127.0.0.1");
-    assert_eq!(a.swim("force-leave", &["c"]).code, Some(0));
+    // What it has told, it hears from the other.
+    let rpc = format!("-rpc-addr={}", a.rpc);
+    a.wait_for_asking("[DEBUG] serf: messageLeaveType: c", || {
+        assert_eq!(swim(&["force-leave", &rpc, "c"]).code, Some(0));
+    });
     a.wait_for("[INFO] agent: Force leaving node: c");
-    a.wait_for("[DEBUG] serf: messageLeaveType: c");
     a.wait_for("[INFO] serf: EventMemberLeave (forced): c 127.0.0.1");
     let mut c = start("c", &[&address, "-join", &seed]);
     c.wait_for("[DEBUG] serf: Refuting an older leave intent");

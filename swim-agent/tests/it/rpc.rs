@@ -6,7 +6,7 @@ use core::time::Duration;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Message, pack, request};
-use crate::support::{Agent, Directory, Raw, decode, from_hex, vectors};
+use crate::support::{Agent, Directory, Raw, UNHURRIED, decode, from_hex, vectors};
 
 /// Where our agent does otherwise than the captured one, on purpose: the session, the step, what ours does, and why.
 #[rustfmt::skip]
@@ -249,9 +249,9 @@ const TIME_LEN: usize = 20;
 
 #[test]
 fn two_agents_as_captured() {
-    let arguments = ["-wire=serf", "-event-handler=query:upt=echo hi; echo err >&2"];
+    let arguments = ["-wire=serf", UNHURRIED, "-event-handler=query:upt=echo hi; echo err >&2"];
     let rpcb = Agent::start_at("127.0.0.22", "rpcb", &arguments);
-    let arguments = ["-wire=serf", "-tag", "role=web", "-event-handler=user:deploy=true"];
+    let arguments = ["-wire=serf", UNHURRIED, "-tag", "role=web", "-event-handler=user:deploy=true"];
     let mut rpca = Agent::start_at("127.0.0.21", "rpca", &arguments);
     assert_eq!(rpca.swim("join", &[&rpcb.bind.to_string()]).code, Some(0));
     for agent in [&rpca, &rpcb] {
@@ -295,8 +295,8 @@ fn two_agents_as_captured() {
 #[test]
 fn keys_as_captured() {
     let key = "-encrypt=T9jncgl9mbLus+baTTa7q7nPSUrXwbDi2dhbtqir37s=";
-    let k1 = Agent::start("k1", &["-wire=serf", key]);
-    let k2 = Agent::start("k2", &["-wire=serf", key, "-join", &k1.bind.to_string()]);
+    let k1 = Agent::start("k1", &["-wire=serf", UNHURRIED, key]);
+    let k2 = Agent::start("k2", &["-wire=serf", UNHURRIED, key, "-join", &k1.bind.to_string()]);
     k1.members_until(|members| members.matches("alive").count() == 2);
     Replay::run("keys_encrypted", &[&k1, &k2]);
 }
@@ -394,7 +394,7 @@ fn queries_are_answered_where_they_were_told() {
     let mut told = Client::shaken(&agent);
     assert_eq!(told.ask("stream", 1, &json!({ "Type": "query" })), Ok(None));
     let mut asking = Client::shaken(&agent);
-    assert_eq!(asking.ask("query", 1, &json!({ "Name": "q", "Timeout": 3_000_000_000_u64 })), Ok(None));
+    assert_eq!(asking.ask("query", 1, &json!({ "Name": "q", "Timeout": 60_000_000_000_u64 })), Ok(None));
     let (_, record) = told.record();
     assert_eq!((&record["ID"], &record["Payload"]), (&json!(1), &json!({ "hex": "" })));
     let foreign = ("No pending queries matching ID".to_owned(), None);

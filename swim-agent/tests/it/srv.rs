@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use simple_dns::rdata::{A, RData, SRV};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, RCODE, ResourceRecord, TYPE};
 
-use crate::support::{Agent, swim};
+use crate::support::{Agent, PATIENCE, swim};
 
 const NAME: &str = "_serf._tcp.example.org";
 
@@ -90,7 +90,7 @@ impl Nameserver {
                         }
                     };
                     stream.set_nonblocking(false).unwrap();
-                    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+                    stream.set_read_timeout(Some(PATIENCE)).unwrap();
                     let mut len = [0; 2];
                     stream.read_exact(&mut len).unwrap();
                     let mut query = vec![0; usize::from(u16::from_be_bytes(len))];
@@ -250,7 +250,8 @@ fn what_goes_wrong_is_told_and_tried_again() {
 
 #[test]
 fn one_attempt_is_all_that_a_start_has() {
-    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Of an address of its own: nobody else may take the port.
+    let nobody = UdpSocket::bind("127.0.0.90:0").unwrap().local_addr().unwrap();
     let server = format!("-dns-server={nobody}");
     let found = swim(&["agent", "-bind=127.0.0.1:0", "-rpc-addr=127.0.0.1:0", "-join=_serf._tcp.example.org", &server]);
     assert_eq!(found.code, Some(1));

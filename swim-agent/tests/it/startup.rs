@@ -175,7 +175,8 @@ fn dev_helps_with_ports_in_use() {
 /// What an agent that failed late had opened is free again.
 #[test]
 fn a_failed_start_leaves_no_port_open() {
-    let user = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // Of an address of its own: nobody else may take the port meanwhile.
+    let user = UdpSocket::bind("127.0.0.94:0").unwrap();
     let free = user.local_addr().unwrap();
     drop(user);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -20,6 +20,14 @@ use socket2::Socket;
 /// Longer than anything here takes, on a machine that does other things as well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// After so long without an effect something is done again.
+const ASK_AGAIN: Duration = Duration::from_secs(3);
+
+/// The profile for members that nobody is to take for failed: half a minute goes by before that, and a query without a
+/// time limit of its own has eight seconds. With the local one it is three and a half and one and a half, which a machine that
+/// stalls can miss.
+pub(crate) const UNHURRIED: &str = "-profile=wan";
+
 /// What a finished run left behind.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Finished {
@@ -101,6 +109,18 @@ impl Running {
                 Err(_) => panic!("no {text:?} in:\n{}", self.output),
             }
         }
+    }
+
+    /// Whether a line contains `text`, one already printed or one that comes within `time`.
+    fn is_said_within(&mut self, time: Duration, text: &str) -> bool {
+        let deadline = Instant::now() + time;
+        while !self.output.contains(text) {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.output += &(line + "\n"),
+                Err(_) => return false,
+            }
+        }
+        true
     }
 
     /// Waits until so many lines contain `text`.
@@ -235,6 +255,19 @@ impl Agent {
             }
             assert!(Instant::now() < deadline, "members stay:\n{members}\nlog:\n{}", self.output);
             thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Does `again` until a line contains `text`. With the local profile's two transmissions, both of an update may go to
+    /// the same one of two others, and the other never hears of it, by the protocol: who wants to be heard asks again.
+    pub(crate) fn wait_for_asking(&mut self, text: &str, again: impl Fn()) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            again();
+            if self.is_said_within(ASK_AGAIN.min(deadline.saturating_duration_since(Instant::now())), text) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no {text:?} in:\n{}", self.output);
         }
     }
 

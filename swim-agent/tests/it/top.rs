@@ -26,7 +26,8 @@ fn without_an_agent_it_fails_like_any_command() {
 /// Members come, events pass by, the agent goes and comes back, and in the end the terminal is as it was.
 #[test]
 fn what_happens_is_seen() {
-    let mut a = Agent::start("alpha", &["-tag=role=web"]);
+    // An address of its own, or somebody else might have the port when it comes back.
+    let mut a = Agent::start_at("127.0.0.63", "alpha", &["-tag=role=web"]);
     let mut top = top(&a.rpc);
     for word in ["alpha", "role=web", "alive", "self"] {
         top.wait_for(word);
