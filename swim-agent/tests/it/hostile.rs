@@ -234,8 +234,8 @@ fn a_client_that_never_reads(start: Start) {
         let (_, record) = reader.record();
         assert_eq!((&record["Name"], &record["LTime"]), (&json!(n.to_string()), &json!(n + 1)));
     }
-    // Each came when it was sent; a thousandth of a second for each, and as much again for a slow machine, and more.
-    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+    // Each came when it was sent; a thousandth of a second for each, and much more for a slow machine.
+    assert!(start.elapsed() < PATIENCE * 4, "{:?}", start.elapsed());
     is_well(&agent);
     is_small(&agent);
     agent.wait_for("does not read any more");

@@ -109,7 +109,9 @@ impl<'a> Replay<'a> {
     fn send(&mut self) {
         let step = &self.steps[self.at];
         let (command, seq) = (step["header"]["Command"].as_str().unwrap(), step["header"]["Seq"].as_u64().unwrap());
-        let mut bytes = from_hex(step["hex"].as_str().unwrap());
+        // What is answered within 1.2 s there has 4 s here, on a machine that may be busy.
+        let hex = step["hex"].as_str().unwrap().replace("ce47868c00", "ceee6b2800");
+        let mut bytes = from_hex(&hex);
         if let Some(seed) = step["body"]["Existing"][0].as_str().filter(|_| self.agents.len() > 1) {
             // Our agents have ports of their own.
             let seed = if seed.ends_with(":1") { seed.to_owned() } else { self.agents[1].bind.to_string() };
