@@ -51,6 +51,7 @@ pub const RULES: &[(&str, &str)] = &[
     ("deadline_ahead",          "after a step no deadline lies in the past"),
     ("bounds",                  "queues and tables are no longer than they may be"),
     ("events_tell_all",         "who follows the events knows what the node knows"),
+    ("memory_lasts",            "whoever has failed or left is remembered for a day"),
     ("event_at_most_once",      "no application is told a user event twice"),
     ("event_at_least_once",     "a user event reaches everybody who is connected"),
     ("no_death_without_cause",  "nobody is held to have failed while nothing is wrong"),

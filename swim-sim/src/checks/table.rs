@@ -34,6 +34,8 @@ pub(super) struct Memory {
     suspect_since: Option<Instant>,
     /// As its application was told.
     told: Option<MemberEvent>,
+    /// When its application was told that it is gone, if it has not come back.
+    departed: Option<Instant>,
     /// In the last look it was there.
     present: bool,
 }
@@ -121,11 +123,22 @@ impl Checks {
         let Some(of) = number(name).filter(|of| (*of as usize) < self.owners.len()) else { return };
         let by = self.number(id);
         let len = self.owners.len();
+        let mut departed = None;
         if let Some(host) = self.host_mut(id) {
             host.members.resize(len, Memory::default());
+            let memory = &mut host.members[of as usize];
             if kind != MemberEvent::Update {
-                host.members[of as usize].told = Some(kind);
+                memory.told = Some(kind);
             }
+            departed = memory.departed;
+            memory.departed = match kind {
+                MemberEvent::Failed | MemberEvent::Leave => departed.or(Some(at)),
+                MemberEvent::Join | MemberEvent::Reap => None,
+                MemberEvent::Update => departed,
+            };
+        }
+        if let (MemberEvent::Reap, Some(since)) = (kind, departed.filter(|since| at - *since < REMEMBERED)) {
+            self.report("memory_lasts", at, || format!("n{by} has forgotten n{of}, which was gone since {since:?}"));
         }
         let calm = self.calm_since.filter(|since| at >= *since);
         if let (MemberEvent::Failed, true, Some(since)) = (kind, self.owners[of as usize].running, calm) {
@@ -149,3 +162,5 @@ fn tells(told: Option<MemberEvent>, status: Status) -> bool {
 
 /// No suspicion takes longer with any preset, for a thousand members: 6 × 6 × log10(1000) × 5 s.
 const SUSPICION_MAX: Duration = Duration::from_secs(6 * 6 * 3 * 5 + 10);
+/// With every preset the failed and the left are remembered for a day; clocks drift by a hundredth. No plan prunes.
+const REMEMBERED: Duration = Duration::from_secs(23 * 3600);

@@ -130,6 +130,28 @@ fn a_change_that_no_event_told_is_found() {
     }
 }
 
+/// But for those of whom the application was never told that they are gone: they were pruned.
+#[test]
+fn a_member_forgotten_too_early_is_found() {
+    use MemberEvent::{Failed, Join, Leave, Reap, Update};
+    let day = secs(24 * 3600);
+    for (told, rule) in [
+        (vec![(NOW, Failed), (NOW + secs(45), Reap)], Some("memory_lasts")),
+        (vec![(NOW, Leave), (NOW + secs(45), Reap)], Some("memory_lasts")),
+        (vec![(NOW, Failed), (NOW + day, Reap)], None),
+        (vec![(NOW, Failed), (NOW + day, Leave), (NOW + day, Reap)], None),
+        (vec![(NOW, Failed), (NOW + day, Join), (NOW + day, Leave), (NOW + day, Reap)], Some("memory_lasts")),
+        (vec![(NOW, Failed), (NOW, Update), (NOW + secs(45), Reap)], Some("memory_lasts")),
+        (vec![(NOW, Join), (NOW + secs(45), Reap)], None),
+    ] {
+        let (mut checks, a, ..) = checks();
+        for (at, kind) in &told {
+            checks.told_member(*at, a, *kind, b"n2");
+        }
+        assert_eq!(broken(&checks), rule, "{told:?}");
+    }
+}
+
 #[test]
 fn a_user_event_told_twice_is_found() {
     let (mut checks, a, b, _) = checks();
