@@ -223,6 +223,11 @@ pub fn run(options: &Options) -> Results {
     let [memberlist, ours] = curves;
     results.charts.push(Chart {
         title: "Bytes against cluster size, nothing happens".into(),
+        caption:
+            "What one member sends per second, on average over all of them, with 28 bytes of IP and UDP headers for \
+                  each datagram: its probes, and full exchanges with one other now and then. The one point of the \
+                  literature is Go memberlist in Rapid's table 2, during which ten of a thousand crash."
+                .into(),
         x: Axis::logarithmic("members"),
         y: Axis::linear("bytes per second sent, per member"),
         series: vec![

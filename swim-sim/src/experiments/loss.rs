@@ -83,6 +83,11 @@ pub fn run(options: &Options) -> Results {
     results.tables.push(table);
     results.charts.push(Chart {
         title: "False failures under loss".into(),
+        caption:
+            "Failures declared in clusters in which nobody fails, all runs and all observers together. Each packet is \
+                  lost on its own, streams' too. SWIM's paper has one figure: with one relay for each probe and \
+                  no streams, 12 of 17 members stayed at 10 %."
+                .into(),
         x: Axis::linear("packets lost, %"),
         y: Axis::linear("failures declared, of nobody who failed"),
         series,

@@ -70,6 +70,27 @@ impl Default for Options {
 }
 
 impl Options {
+    /// What to type to have an experiment with these. The threads are not among them: the results do not depend on them.
+    pub fn command(&self, experiment: &str) -> String {
+        let Self { seed, fraction, nodes, modes, reading_time, jobs: _, verbose: _ } = self;
+        let mut command = format!("swim-sim run {experiment} --seed {seed} --fraction {fraction}");
+        let list = |values: &[&dyn core::fmt::Display]| {
+            values.iter().map(|value| value.to_string()).collect::<Vec<_>>().join(",")
+        };
+        if !nodes.is_empty() {
+            let nodes: Vec<&dyn core::fmt::Display> = nodes.iter().map(|size| size as _).collect();
+            command += &format!(" --nodes {}", list(&nodes));
+        }
+        if !modes.is_empty() {
+            let modes: Vec<&dyn core::fmt::Display> = modes.iter().map(|mode| mode as _).collect();
+            command += &format!(" --modes \"{}\"", list(&modes));
+        }
+        if *reading_time != READING_TIME {
+            command += &format!(" --reading-time {}", reading_time.as_micros());
+        }
+        command
+    }
+
     /// This much of `full` runs, at least one.
     pub fn runs(&self, full: usize) -> usize {
         ((full as f64 * self.fraction).round() as usize).max(1)
@@ -141,4 +162,28 @@ pub const EXPERIMENTS: &[Experiment] = &[
 /// The experiment of this name.
 pub fn find(name: &str) -> Option<&'static Experiment> {
     EXPERIMENTS.iter().find(|experiment| experiment.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_says_what_is_not_the_default() {
+        let plain = Options::default();
+        assert_eq!(plain.command("idle"), "swim-sim run idle --seed 4294967296 --fraction 1");
+        let special = Options {
+            seed: 1,
+            fraction: 0.1,
+            jobs: 2,
+            nodes: vec![100, 1000],
+            modes: vec![Mode::Buddy, Mode::Ours],
+            reading_time: Duration::from_micros(150),
+            verbose: true,
+        };
+        assert_eq!(
+            special.command("idle"),
+            "swim-sim run idle --seed 1 --fraction 0.1 --nodes 100,1000 --modes \"Buddy System,ours\" --reading-time 150"
+        );
+    }
 }

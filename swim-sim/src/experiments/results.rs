@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct Results {
     /// Its name.
     pub experiment: String,
+    /// What to type to have it again.
+    #[serde(default)]
+    pub command: String,
     /// The seed that it was asked for with.
     pub seed: u64,
     /// Which part of the full number of runs was made.
@@ -63,6 +66,9 @@ pub enum Cell {
 pub struct Chart {
     /// Its heading.
     pub title: String,
+    /// What is measured, and what others have found.
+    #[serde(default)]
+    pub caption: String,
     /// What lies along the bottom.
     pub x: Axis,
     /// What goes up.
@@ -107,6 +113,7 @@ impl Results {
     pub fn new(experiment: &str, options: &super::Options) -> Self {
         Self {
             experiment: experiment.into(),
+            command: options.command(experiment),
             seed: options.seed,
             fraction: options.fraction,
             settings: Vec::new(),
@@ -350,6 +357,7 @@ mod tests {
         results.gate("it is 1", 1, true);
         results.charts.push(Chart {
             title: "c".into(),
+            caption: "c".into(),
             x: Axis::linear("t"),
             y: Axis::logarithmic("n"),
             series: vec![Series::new("s", Style::Points, vec![(1.0, 2.0)])],

@@ -102,6 +102,10 @@ pub fn run(options: &Options) -> Results {
     results.tables.push(table);
     results.charts.push(Chart {
         title: "Members that know all".into(),
+        caption:
+            "How many list the whole cluster, in the first run of each row. They start at one moment and know only \
+                  the seed. Rapid's paper: Go memberlist took about 95 s for 2 000 members on 100 machines."
+                .into(),
         x: Axis::logarithmic("seconds since the start"),
         y: Axis::linear("members, %"),
         series,

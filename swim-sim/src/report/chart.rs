@@ -13,21 +13,25 @@ pub(super) fn push(page: &mut String, chart: &Chart) {
     }
     page.push_str("<ul class=\"legend\">\n");
     for (number, series) in chart.series.iter().enumerate() {
-        let classes = classes(number, series);
+        let classes = classes(colour(chart, number), series);
         let _ = writeln!(
             page,
             "<li><svg viewBox=\"0 0 26 10\" aria-hidden=\"true\"><path class=\"{classes}\" d=\"M0 5H26\"/></svg>{}</li>",
             escape(&series.name)
         );
     }
-    page.push_str("</ul>\n</figure>\n");
+    page.push_str("</ul>\n");
+    if !chart.caption.is_empty() {
+        let _ = writeln!(page, "<figcaption>{}</figcaption>", escape(&chart.caption));
+    }
+    page.push_str("</figure>\n");
 }
 
 fn push_drawing(page: &mut String, chart: &Chart, class: &str, width: f64, height: f64) {
     let points =
         || chart.series.iter().flat_map(|series| &series.points).copied().filter(|point| has_place(chart, *point));
     let (left, right, top, bottom) = (62.0, width - 14.0, 22.0, height - 42.0);
-    let x = Scale::new(&chart.x, points().map(|point| point.0), (left, right));
+    let x = Scale::new(&chart.x, points().map(|point| point.0), (left, right)).without_emptiness();
     let y = Scale::new(&chart.y, points().map(|point| point.1), (bottom, top));
     let title = escape(&chart.title);
     let _ =
@@ -59,12 +63,12 @@ fn push_drawing(page: &mut String, chart: &Chart, class: &str, width: f64, heigh
         writeln!(page, "<text x=\"{middle}\" y=\"{below}\" text-anchor=\"middle\">{}</text>", escape(&chart.x.label));
     let _ = writeln!(page, "<text x=\"4\" y=\"13\">{}</text>", escape(&chart.y.label));
     for (number, series) in chart.series.iter().enumerate() {
-        push_series(page, chart, number, series, &x, &y);
+        push_series(page, chart, colour(chart, number), series, &x, &y);
     }
     page.push_str("</svg>\n");
 }
 
-fn push_series(page: &mut String, chart: &Chart, number: usize, series: &Series, x: &Scale, y: &Scale) {
+fn push_series(page: &mut String, chart: &Chart, colour: usize, series: &Series, x: &Scale, y: &Scale) {
     let placed: Vec<(f64, f64)> = series.points.iter().copied().filter(|point| has_place(chart, *point)).collect();
     let mut path = String::new();
     for (index, point) in placed.iter().enumerate() {
@@ -72,7 +76,7 @@ fn push_series(page: &mut String, chart: &Chart, number: usize, series: &Series,
         let _ = write!(path, "{letter}{:.1} {:.1}", x.place(point.0), y.place(point.1));
     }
     if placed.len() > 1 {
-        let _ = writeln!(page, "<path class=\"{}\" d=\"{path}\"/>", classes(number, series));
+        let _ = writeln!(page, "<path class=\"{}\" d=\"{path}\"/>", classes(colour, series));
     }
     if series.style == Style::Points || placed.len() == 1 {
         for point in &placed {
@@ -80,16 +84,22 @@ fn push_series(page: &mut String, chart: &Chart, number: usize, series: &Series,
             let (name, across, up) = (escape(&series.name), label(point.0), label(point.1));
             let _ = writeln!(
                 page,
-                "<circle class=\"s{}\" cx=\"{at_x:.1}\" cy=\"{at_y:.1}\" r=\"3.5\"><title>{name}: {across}, {up}</title></circle>",
-                number % COLOURS
+                "<circle class=\"s{colour}\" cx=\"{at_x:.1}\" cy=\"{at_y:.1}\" r=\"3.5\"><title>{name}: {across}, {up}</title></circle>"
             );
         }
     }
 }
 
-fn classes(number: usize, series: &Series) -> String {
+fn classes(colour: usize, series: &Series) -> String {
     let dashed = if series.style == Style::Dashed { " dashed" } else { "" };
-    format!("curve s{}{dashed}", number % COLOURS)
+    format!("curve s{colour}{dashed}")
+}
+
+/// Each its own, but "SWIM, paper" that of "SWIM": they are to be compared.
+fn colour(chart: &Chart, number: usize) -> usize {
+    let name = chart.series[number].name.as_str();
+    let is_like = |other: &Series| name.strip_prefix(other.name.as_str()).is_some_and(|rest| rest.starts_with(','));
+    chart.series[..number].iter().position(is_like).unwrap_or(number) % COLOURS
 }
 
 fn has_place(chart: &Chart, point: (f64, f64)) -> bool {
@@ -102,6 +112,8 @@ struct Scale {
     logarithmic: bool,
     low: f64,
     high: f64,
+    /// The least value there is.
+    least: f64,
     ends: (f64, f64),
 }
 
@@ -112,6 +124,7 @@ impl Scale {
         if low > high {
             (low, high) = (1.0, 10.0);
         }
+        let least = low;
         if axis.logarithmic {
             if low == high {
                 (low, high) = (low / 2.0, high * 2.0);
@@ -121,7 +134,18 @@ impl Scale {
             // A curve along the very edge is hard to see.
             high = if high > low { high + (high - low) * HEADROOM } else { low + 1.0 };
         }
-        Self { logarithmic: axis.logarithmic, low, high, ends }
+        Self { logarithmic: axis.logarithmic, low, high, least, ends }
+    }
+
+    /// Begins shortly before the least value, when most of the way up to it from 0 would be empty. For what lies along
+    /// the bottom: heights are compared with 0.
+    fn without_emptiness(mut self) -> Self {
+        if !self.logarithmic && self.least > self.high * EMPTY_MAX {
+            let range = self.high - self.least;
+            let step = 10f64.powf(range.log10().floor());
+            self.low = (self.least / step).floor() * step;
+        }
+        self
     }
 
     fn place(&self, value: f64) -> f64 {
@@ -173,6 +197,9 @@ fn label(value: f64) -> String {
     format!("{text}{unit}")
 }
 
+/// So much of an axis may be empty at its beginning.
+const EMPTY_MAX: f64 = 0.4;
+
 /// Above the highest point, of the whole height.
 const HEADROOM: f64 = 0.02;
 
@@ -193,6 +220,29 @@ mod tests {
         assert_eq!(scale(&logarithmic, 100.0, 5000.0).ticks(9), [100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0]);
         assert_eq!(scale(&logarithmic, 1.0, 1e5).ticks(6), [1.0, 10.0, 100.0, 1e3, 1e4, 1e5]);
         assert!(!scale(&logarithmic, 7.0, 7.0).ticks(6).is_empty());
+    }
+
+    #[test]
+    fn an_axis_begins_where_there_is_something() {
+        for (low, high, begins) in [(9.4, 19.0, 9.0), (25.0, 1000.0, 0.0), (10.0, 40.0, 0.0), (944.0, 950.0, 944.0)] {
+            let scale = Scale::new(&Axis::linear(""), [low, high].into_iter(), (0.0, 1.0)).without_emptiness();
+            assert_eq!(scale.low, begins, "{low} to {high}");
+            assert!(scale.ticks(5).len() >= 3);
+        }
+    }
+
+    #[test]
+    fn what_is_published_has_the_colour_of_what_is_measured() {
+        let series = |name: &str| Series::new(name, Style::Line, Vec::new());
+        let names = ["SWIM", "LHA-Probe", "Lifeguard", "SWIM, paper", "Lifeguard, paper", "SWIMmer, paper"];
+        let chart = Chart {
+            title: String::new(),
+            caption: String::new(),
+            x: Axis::linear(""),
+            y: Axis::linear(""),
+            series: names.map(series).into(),
+        };
+        assert_eq!([0, 1, 2, 3, 4, 5].map(|number| colour(&chart, number)), [0, 1, 2, 0, 2, 5]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod chart;
 
 use core::fmt::Write;
 
+use crate::experiments;
 use crate::experiments::results::{Cell, Results, Table};
 
 /// The page.
@@ -15,6 +16,7 @@ pub fn html(all: &[Results]) -> String {
     page.push_str(STYLE);
     page.push_str("</style>\n</head>\n<body>\n<main>\n<h1>swim in simulation</h1>\n");
     page.push_str("<p class=\"lead\">Real nodes, one thread, virtual time. Every figure repeats from its seed.</p>\n");
+    push_contents(&mut page, all);
     push_summary(&mut page, all);
     for results in all {
         push_section(&mut page, results);
@@ -23,11 +25,26 @@ pub fn html(all: &[Results]) -> String {
     page
 }
 
+/// Links to the experiments, when there are several.
+fn push_contents(page: &mut String, all: &[Results]) {
+    if all.len() < 2 {
+        return;
+    }
+    page.push_str("<nav><ul>\n");
+    for results in all {
+        let name = escape(&results.experiment);
+        let _ = writeln!(page, "<li><a href=\"#{name}\">{name}</a></li>");
+    }
+    page.push_str("</ul></nav>\n");
+}
+
 fn push_summary(page: &mut String, all: &[Results]) {
     if all.iter().all(|results| results.gates.is_empty()) {
         return;
     }
-    page.push_str("<h2>Where figures have to land</h2>\n<div class=\"scroll\"><table class=\"gates\"><thead><tr>");
+    page.push_str(
+        "<h2>Where figures have to land</h2>\n<div class=\"scroll\" tabindex=\"0\"><table class=\"gates\"><thead><tr>",
+    );
     page.push_str("<th>experiment</th><th>condition</th><th>found</th><th></th></tr></thead><tbody>\n");
     for results in all {
         for gate in &results.gates {
@@ -47,6 +64,9 @@ fn push_summary(page: &mut String, all: &[Results]) {
 fn push_section(page: &mut String, results: &Results) {
     let name = escape(&results.experiment);
     let _ = writeln!(page, "<section id=\"{name}\">\n<h2>{name}</h2>");
+    if let Some(experiment) = experiments::find(&results.experiment) {
+        let _ = writeln!(page, "<p class=\"about\">{}</p>", escape(experiment.about));
+    }
     for chart in &results.charts {
         chart::push(page, chart);
     }
@@ -57,8 +77,7 @@ fn push_section(page: &mut String, results: &Results) {
         let _ = writeln!(page, "<p class=\"note\">{}</p>", escape(note));
     }
     page.push_str("<details><summary>How it was made</summary>\n<dl>");
-    let _ = write!(page, "<dt>command</dt><dd><code>swim-sim run {name} --seed {}", results.seed);
-    let _ = writeln!(page, " --fraction {}</code></dd>", results.fraction);
+    let _ = writeln!(page, "<dt>command</dt><dd><code>{}</code></dd>", escape(&results.command));
     for (what, value) in &results.settings {
         let _ = writeln!(page, "<dt>{}</dt><dd>{}</dd>", escape(what), escape(value));
     }
@@ -66,7 +85,8 @@ fn push_section(page: &mut String, results: &Results) {
 }
 
 fn push_table(page: &mut String, table: &Table) {
-    let _ = writeln!(page, "<h3>{}</h3>\n<div class=\"scroll\"><table><thead><tr>", escape(&table.title));
+    let _ =
+        writeln!(page, "<h3>{}</h3>\n<div class=\"scroll\" tabindex=\"0\"><table><thead><tr>", escape(&table.title));
     for column in &table.columns {
         let _ = write!(page, "<th>{}</th>", escape(column));
     }
@@ -104,6 +124,7 @@ mod tests {
         results.tables.push(table);
         results.charts.push(Chart {
             title: "title".into(),
+            caption: "says <b>this</b>".into(),
             x: Axis::logarithmic("seconds"),
             y: Axis::linear("count"),
             series: vec![
@@ -121,12 +142,27 @@ mod tests {
         for forbidden in ["<b>", "<i>", "http:", "https:", "src=", "@import", "url(", "<script", "NaN", "inf"] {
             assert!(!page.contains(forbidden), "{forbidden} in\n{page}");
         }
-        for tag in
-            ["table", "svg", "section", "div", "tr", "td", "th", "style", "main", "figure", "g", "text", "details"]
-        {
+        for tag in [
+            "table",
+            "svg",
+            "section",
+            "div",
+            "tr",
+            "td",
+            "th",
+            "style",
+            "main",
+            "figure",
+            "figcaption",
+            "nav",
+            "g",
+            "text",
+            "details",
+        ] {
             let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
             assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
         }
+        assert!(page.contains("<figcaption>says &lt;b&gt;this&lt;/b&gt;</figcaption>"));
         assert!(page.contains("prefers-color-scheme: dark") && page.contains("class=\"missed\">missed"));
     }
 
