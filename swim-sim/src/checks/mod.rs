@@ -46,6 +46,7 @@ pub const RULES: &[(&str, &str)] = &[
     ("parts_agree",             "the parts of a node do not contradict each other; every suspicion has its timer"),
     ("incarnation_rises",       "an incarnation never falls, neither one's own nor the one believed of a member"),
     ("lamport_time_rises",      "no Lamport clock ever falls"),
+    ("return_is_newer",         "whoever is suspect, dead or left comes back with a greater incarnation only"),
     ("owner_raises",            "nobody believes an incarnation that its owner never had"),
     ("suspicion_ends",          "nobody stays under suspicion for longer than a suspicion can take"),
     ("deadline_ahead",          "after a step no deadline lies in the past"),

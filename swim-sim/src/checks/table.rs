@@ -30,6 +30,7 @@ pub struct Seen {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Memory {
     at: Option<(SocketAddr, u32)>,
+    state: Option<State>,
     /// By the node's own clock.
     suspect_since: Option<Instant>,
     /// As its application was told.
@@ -84,7 +85,7 @@ impl Checks {
 
     /// One of a node's members is this.
     pub fn member(&mut self, at: Instant, local: Instant, id: HostId, seen: &Seen) {
-        let (of, known) = (seen.number, self.owners.len());
+        let (of, known, thorough) = (seen.number, self.owners.len(), self.thorough);
         let Some(owner) = self.owners.get(of as usize).map(|owner| owner.incarnation) else { return };
         let Some(host) = self.host_mut(id) else { return };
         host.members.resize(known, Memory::default());
@@ -93,6 +94,7 @@ impl Checks {
         let before = *memory;
         // What SWIM has forgotten may come back with less.
         memory.at = seen.state.map(|_| (seen.address, seen.incarnation));
+        memory.state = seen.state;
         memory.suspect_since = (seen.state == Some(State::Suspect)).then(|| before.suspect_since.unwrap_or(local));
         memory.present = true;
         let Memory { told, suspect_since, .. } = *memory;
@@ -105,6 +107,10 @@ impl Checks {
         let fell = |(address, before)| address == seen.address && seen.incarnation < before;
         if before.at.is_some_and(fell) && seen.state.is_some() {
             self.report("incarnation_rises", at, || format!("n{number} had n{of} at {before:?}, now {seen:?}"));
+        }
+        let not_newer = |(address, before)| address == seen.address && seen.incarnation <= before;
+        if thorough && comes_back(before.state, seen.state) && before.at.is_some_and(not_newer) {
+            self.report("return_is_newer", at, || format!("n{number} had n{of} at {before:?}, now {seen:?}"));
         }
         if suspect_since.is_some_and(|since| local - since > SUSPICION_MAX) {
             self.report("suspicion_ends", at, || {
@@ -146,6 +152,15 @@ impl Checks {
                 format!("n{by} says that n{of} has failed; calm since {since:?}")
             });
         }
+    }
+}
+
+/// Whether somebody was accused, or gone, and is not any more: or less so.
+fn comes_back(before: Option<State>, now: Option<State>) -> bool {
+    match now {
+        Some(State::Alive) => matches!(before, Some(State::Suspect | State::Dead | State::Left)),
+        Some(State::Suspect) => matches!(before, Some(State::Dead | State::Left)),
+        Some(State::Dead | State::Left) | None => false,
     }
 }
 

@@ -93,6 +93,33 @@ fn a_member_whose_incarnation_falls_is_found() {
     }
 }
 
+/// Unless somebody else has taken over the name, at another address; or SWIM had forgotten the member.
+#[test]
+fn a_return_without_a_newer_incarnation_is_found() {
+    use State::{Alive, Dead, Left, Suspect};
+    let net = TestNet::lan(2, 1);
+    let at = |state, incarnation| Seen { state: Some(state), incarnation, ..seen(&net, 2) };
+    let elsewhere = Seen { address: net.address("n1"), ..at(Alive, 4) };
+    let forgotten = Seen { state: None, ..at(Dead, 4) };
+    for (looks, rule) in [
+        (vec![at(Suspect, 4), at(Alive, 4)], Some("return_is_newer")),
+        (vec![at(Dead, 4), at(Alive, 4)], Some("return_is_newer")),
+        (vec![at(Left, 4), at(Suspect, 4)], Some("return_is_newer")),
+        (vec![at(Suspect, 4), at(Alive, 5)], None),
+        (vec![at(Dead, 4), at(Suspect, 5)], None),
+        (vec![at(Alive, 4), at(Suspect, 4), at(Dead, 4)], None),
+        (vec![at(Left, 4), elsewhere], None),
+        (vec![at(Dead, 4), forgotten, at(Alive, 4)], None),
+    ] {
+        let (mut checks, a, ..) = checks();
+        checks.told_member(NOW, a, MemberEvent::Join, b"n2");
+        for seen in &looks {
+            checks.table(NOW, NOW, a, &[*seen]);
+        }
+        assert_eq!(broken(&checks), rule, "{looks:?}");
+    }
+}
+
 #[test]
 fn a_suspicion_without_an_end_is_found() {
     let net = TestNet::lan(2, 1);
@@ -101,7 +128,8 @@ fn a_suspicion_without_an_end_is_found() {
     let suspect = Seen { state: Some(State::Suspect), ..seen(&net, 2) };
     checks.table(NOW, NOW, a, &[suspect]);
     // Refuted, and suspected anew.
-    checks.table(NOW, NOW + secs(500), a, &[seen(&net, 2)]);
+    let suspect = Seen { incarnation: 5, ..suspect };
+    checks.table(NOW, NOW + secs(500), a, &[Seen { incarnation: 5, ..seen(&net, 2) }]);
     checks.table(NOW, NOW + secs(600), a, &[suspect]);
     checks.table(NOW, NOW + secs(900), a, &[suspect]);
     assert_eq!(broken(&checks), None);
