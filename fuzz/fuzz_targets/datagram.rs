@@ -1,4 +1,4 @@
-//! One node fed with whatever a peer could send it; see `swim_core::fuzzing`.
+//! See `swim_core::fuzzing::datagram`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| swim_core::fuzzing::run_datagram(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| swim_core::fuzzing::datagram::run(bytes));

@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Sees everything: the crate root, and what exists for tests only.
-const EXEMPT: &[&str] = &["lib.rs", "testing.rs", "fuzzing.rs"];
+const EXEMPT: &[&str] = &["lib.rs", "testing.rs", "fuzzing"];
 
 #[test]
 fn imports_point_downward() {
@@ -92,7 +92,7 @@ fn made_up_sources() {
         ("swim/probe.rs", "use core::fmt; // not std::fmt",                       0),
         ("swim/probe.rs", "use my_std::x;",                                       0),
         ("swim/probe.rs", "#[cfg(test)]\nmod tests { extern crate std; }",        0),
-        ("fuzzing.rs",    "use std::fs;",                                         1),
+        ("fuzzing/node.rs", "use std::fs;",                                       1),
     ];
     for (path, text, expected) in table {
         let found = std_paths(Path::new(path), text);
@@ -103,7 +103,7 @@ fn made_up_sources() {
 /// One complaint for each path in `text` that leads into a higher layer than the one of `path`, relative to `src`.
 fn upward_imports(path: &Path, text: &str, root: &str) -> Vec<String> {
     let modules = module_path(path);
-    if EXEMPT.iter().any(|exempt| path == Path::new(exempt)) || is_test_file(path) {
+    if EXEMPT.iter().any(|exempt| path.starts_with(exempt)) || is_test_file(path) {
         return Vec::new();
     }
     let Some(own) = layer_of(&modules[0], &BTreeMap::new()) else {

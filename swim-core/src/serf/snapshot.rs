@@ -472,7 +472,7 @@ const CLOCK_INTERVAL: Duration = Duration::from_millis(500);
 /// Records that wait to be taken (Serf: `serf/snapshot.go`, eventChSize; it drops events beyond).
 const RECORDS_WAITING_MAX: usize = 2048;
 /// Bytes of a bad line that a warning shows: a file that is none of ours may be one long line.
-const LINE_SHOWN_MAX: usize = 256;
+pub(crate) const LINE_SHOWN_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests;

@@ -765,7 +765,7 @@ const DEPTH_MAX: u8 = 8;
 const LZ4_LEN_MIN: usize = 128;
 /// Decompressed bytes that one datagram may yield in all. A sender fills a datagram before it compresses, so an honest
 /// one stays below 64 KiB; with the 40 MiB that memberlist allows, a few forged datagrams would keep a node busy.
-pub(super) const DATAGRAM_PLAIN_MAX: usize = 256 * 1024;
+pub(crate) const DATAGRAM_PLAIN_MAX: usize = 256 * 1024;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test may fail")]
