@@ -87,6 +87,7 @@ impl Compressor {
         decoder.reset();
         let start = out.len();
         let (mut input, mut written) = (packed, start);
+        let mut idle = 0_u32;
         loop {
             // One byte past the limit tells "too large" from "just fits".
             let room = CHUNK.min(len_max.saturating_add(1).saturating_sub(written.saturating_sub(start)));
@@ -104,7 +105,9 @@ impl Compressor {
                     out.truncate(written);
                     return Ok(());
                 }
-                Ok(LzwStatus::Ok) if step.consumed_in != 0 || step.consumed_out != 0 => {}
+                Ok(LzwStatus::Ok) if step.consumed_in != 0 || step.consumed_out != 0 => idle = 0,
+                // A code that clears the table yields nothing, and may come from bits that were taken in before.
+                Ok(LzwStatus::Ok) if idle < CODES_BUFFERED_MAX => idle = idle.saturating_add(1),
                 // The data ends before the end code does.
                 Ok(LzwStatus::Ok | LzwStatus::NoProgress) | Err(_) => return Err(DecompressError::Malformed),
             }
@@ -210,6 +213,9 @@ const LZW: u8 = 0;
 /// Output space handed to the coders at a time: memory grows with what came out.
 #[cfg(feature = "compression")]
 const CHUNK: usize = 4096;
+/// Codes that the decoder may have taken in without having followed them: 64 bits, of nine or more each.
+#[cfg(feature = "compression")]
+const CODES_BUFFERED_MAX: u32 = 8;
 /// The plain length in front of an LZ4 block.
 #[cfg(feature = "compression")]
 const LZ4_HEAD: usize = 4;
@@ -252,6 +258,8 @@ mod tests {
 
     #[cfg(feature = "compression")]
     mod coded {
+        use alloc::vec;
+
         use super::*;
 
         fn samples() -> Vec<Vec<u8>> {
@@ -303,6 +311,43 @@ mod tests {
                 packed[3] = packed[3].wrapping_add(1);
                 assert_eq!(coder.decompress_lz4(&packed, &mut Vec::new(), usize::MAX), Err(DecompressError::Malformed));
             }
+        }
+
+        /// LZW codes, lowest bits first, each as wide as a decoder expects it there.
+        fn codes(codes: &[u32]) -> Vec<u8> {
+            let (mut bits, mut width, mut table) = (Vec::new(), 9, None);
+            for &code in codes {
+                bits.extend((0..width).map(|bit| code >> bit & 1 == 1));
+                // The first code after a clearing one adds nothing to the table.
+                table = if code == 256 { None } else { Some(table.map_or(258, |len: u32| (len + 1).min(4096))) };
+                width = match table {
+                    Some(len @ 512..) => len.ilog2().clamp(9, 11) + 1,
+                    Some(_) | None => 9,
+                };
+            }
+            let byte = |bits: &[bool]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit));
+            bits.chunks(8).map(byte).collect()
+        }
+
+        /// No encoder that we know clears the table twice in a row, but Go's decoder takes it. Near the end such a code
+        /// takes nothing in and gives nothing out.
+        #[test]
+        fn a_table_cleared_again() {
+            let literals: Vec<u32> = (0..CHUNK as u32).map(|n| n * 7 % 256).collect();
+            let plain: Vec<u8> = literals.iter().map(|code| *code as u8).collect();
+            for clears in 0..4 {
+                let packed = codes(&[&[256], &literals[..], &vec![256; clears], &[257]].concat());
+                let mut out = Vec::new();
+                assert_eq!(Compressor::default().decompress_lzw(&packed, &mut out, 2 * CHUNK), Ok(()), "{clears}");
+                assert_eq!(out, plain, "{clears}");
+            }
+            let empty = codes(&[256, 256, 256, 256, 256, 257]);
+            let nothing = Compressor::default().decompress_lzw(&empty, &mut Vec::new(), 100);
+            assert_eq!(nothing, Err(DecompressError::Malformed));
+            let some = codes(&[256, 256, 256, 256, 256, 120, 257]);
+            let mut out = Vec::new();
+            assert_eq!(Compressor::default().decompress_lzw(&some, &mut out, 100), Ok(()));
+            assert_eq!(out, b"x");
         }
 
         #[test]
