@@ -1,6 +1,5 @@
 //! Saying again what was heard: what one codec decodes, another encodes.
 
-use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::wire::codec::Codec;
@@ -120,7 +119,7 @@ fn serf(message: SerfMessage<'_>, from: Codec, to: Codec, out: &mut Vec<u8>) -> 
                 query;
             // They are encoded on their own, so they are to be said again on their own.
             let filters: Vec<_> =
-                filters.map(|filter| Form::Filter.restate(from, to, &filter).map_or(filter, Cow::Owned)).collect();
+                filters.map(|filter| Form::Filter.restate(from, to, &filter)).collect::<Option<_>>()?;
             let query = Query {
                 ltime,
                 id,
