@@ -9,7 +9,7 @@
 //! at an address; `puppet.rs` makes of it a peer that passes for a member, with `speech.rs` to put words into its mouth.
 //! `test_net.rs` is the front that the tests in `tests/` are written against. `plan/` has faults as data, drawn from a
 //! seed, run with the checkers in `checks/`, and shortened when they fail. `experiments/` measures, and `report/` shows what came of it. `cli/` is the program around
-//! all that.
+//! all that, and `fuzzing.rs` makes plans of what a fuzzer has.
 //!
 //! ```
 //! use swim_core::serf::member::Status;
@@ -26,6 +26,8 @@ pub mod application;
 pub mod checks;
 pub mod digest;
 pub mod experiments;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod network;
 pub mod plan;
 pub mod puppet;
