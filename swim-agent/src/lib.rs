@@ -19,6 +19,8 @@ mod cli;
 mod config;
 mod discovery;
 mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod io_text;
 mod log;
 mod metrics;

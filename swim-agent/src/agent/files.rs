@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
 use swim_tokio::swim_core::serf::tags::Tags;
 use swim_tokio::swim_core::wire::keyring::{Key, Keyring};
 
@@ -24,14 +23,24 @@ pub(crate) fn read_tags(path: &Path) -> Result<Option<BTreeMap<String, String>>,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(format!("Failed to read tags file: open {}: {}", path.display(), io_text(&error))),
     };
-    let tags = serde_json::from_slice(&bytes);
+    let tags = parse_tags(&bytes);
     tags.map(Some).map_err(|error| format!("Failed to decode tags file {}: {error}", path.display()))
+}
+
+/// The tags that a file's bytes say.
+pub(crate) fn parse_tags(bytes: &[u8]) -> serde_json::Result<BTreeMap<String, String>> {
+    serde_json::from_slice(bytes)
 }
 
 /// Replaces a file of tags.
 pub(crate) fn write_tags(path: &Path, tags: &Tags) -> Result<(), String> {
-    let tags: BTreeMap<_, _> = tags.iter().collect();
-    replace(path, &tags).map_err(|error| format!("Failed to write tags file {}: {}", path.display(), io_text(&error)))
+    let written = tags_text(tags).map_err(io::Error::from).and_then(|text| replace(path, &text));
+    written.map_err(|error| format!("Failed to write tags file {}: {}", path.display(), io_text(&error)))
+}
+
+/// The bytes of a file of tags.
+pub(crate) fn tags_text(tags: &Tags) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec_pretty(&tags.iter().collect::<BTreeMap<_, _>>())
 }
 
 /// Reads a file of keys, the first of which is the one to encrypt with.
@@ -41,14 +50,21 @@ pub(crate) fn read_keyring(path: &Path) -> Result<Keyring, String> {
         let call = if error.kind() == io::ErrorKind::NotFound { "stat" } else { "open" };
         format!("{call} {shown}: {}", io_text(&error))
     })?;
-    let texts: Vec<String> =
-        serde_json::from_slice(&bytes).map_err(|error| format!("Failed to decode keyring file {shown}: {error}"))?;
+    parse_keyring(&bytes).map_err(|error| match error {
+        KeyringFault::NoList(error) => format!("Failed to decode keyring file {shown}: {error}"),
+        KeyringFault::Other(text) => text,
+    })
+}
+
+/// The keys that a file's bytes say.
+pub(crate) fn parse_keyring(bytes: &[u8]) -> Result<Keyring, KeyringFault> {
+    let texts: Vec<String> = serde_json::from_slice(bytes).map_err(KeyringFault::NoList)?;
     if texts.is_empty() {
-        return Err("Keyring file contains no keys".to_owned());
+        return Err(KeyringFault::Other("Keyring file contains no keys".to_owned()));
     }
     let mut ring = Keyring::default();
     for text in texts {
-        let failed = |error: String| format!("Failed to restore keyring: {error}");
+        let failed = |error: String| KeyringFault::Other(format!("Failed to restore keyring: {error}"));
         let bytes = key::decode(&text).map_err(failed)?;
         let key = Key::new(&bytes).map_err(|_| failed("key size must be 16, 24 or 32 bytes".to_owned()))?;
         ring.add(key).map_err(|error| failed(error.to_string()))?;
@@ -58,17 +74,30 @@ pub(crate) fn read_keyring(path: &Path) -> Result<Keyring, String> {
 
 /// Replaces a file of keys.
 pub(crate) fn write_keyring(path: &Path, ring: &Keyring) -> Result<(), String> {
+    let written = keyring_text(ring).map_err(io::Error::from).and_then(|text| replace(path, &text));
+    written.map_err(|error| format!("Failed to write keyring file {}: {}", path.display(), io_text(&error)))
+}
+
+/// The bytes of a file of keys.
+pub(crate) fn keyring_text(ring: &Keyring) -> serde_json::Result<Vec<u8>> {
     let keys: Vec<_> = ring.keys().map(|key| STANDARD.encode(key.as_bytes())).collect();
-    replace(path, &keys)
-        .map_err(|error| format!("Failed to write keyring file {}: {}", path.display(), io_text(&error)))
+    serde_json::to_vec_pretty(&keys)
+}
+
+/// Why bytes are no file of keys.
+#[derive(Debug)]
+pub(crate) enum KeyringFault {
+    /// They are no JSON, or no list of texts.
+    NoList(serde_json::Error),
+    /// One message for a person.
+    Other(String),
 }
 
 /// Puts a new file in the place of the old one, or leaves that untouched.
-fn replace(path: &Path, content: &impl Serialize) -> io::Result<()> {
-    let text = serde_json::to_vec_pretty(content)?;
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut temporary = PathBuf::from(path).into_os_string();
     temporary.push(".new");
-    let written = write_new(Path::new(&temporary), &text).and_then(|()| fs::rename(&temporary, path));
+    let written = write_new(Path::new(&temporary), text).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // Half a file is of no use to anybody.
         let _ = fs::remove_file(&temporary);

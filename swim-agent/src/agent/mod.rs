@@ -8,9 +8,9 @@
 mod banner;
 mod dev;
 mod failure;
-mod files;
+pub(crate) mod files;
 mod notify;
-mod plan;
+pub(crate) mod plan;
 mod reload;
 mod retry_join;
 pub(crate) mod signals;
@@ -27,6 +27,8 @@ use swim_tokio::swim_core::serf::config::Life;
 use swim_tokio::swim_core::serf::query::Query;
 use swim_tokio::swim_core::serf::tags::Tags;
 use swim_tokio::{Answers, AskError, Cluster, LeaveError, UserEventError};
+#[cfg(any(test, feature = "fuzzing"))]
+use swim_tokio::{Options, StartError};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::timeout;
@@ -89,6 +91,25 @@ pub(crate) enum Exit {
 }
 
 impl Agent {
+    /// One without ports but the cluster's, files and handlers, for fuzzing.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) async fn alone(options: Options, rpc_auth: &str) -> Result<Arc<Self>, StartError> {
+        // Nobody waits for a reason to end.
+        let (exits, _) = mpsc::unbounded_channel();
+        Ok(Arc::new(Self {
+            cluster: Cluster::start(options).await?,
+            rpc_auth: rpc_auth.to_owned(),
+            history: History::default(),
+            metrics: Metrics::new(None, Vec::new()),
+            occurrences: broadcast::Sender::new(OCCURRENCES_MAX),
+            handlers: Vec::new(),
+            services: Services::new(Vec::new()),
+            tags_file: PathBuf::new(),
+            keyring_file: PathBuf::new(),
+            exits,
+        }))
+    }
+
     /// Joins, and says so in the log. How many seeds took part, or one text for a person.
     pub(crate) async fn join(&self, seeds: &[String], replay: bool) -> Result<usize, String> {
         info!(target: "agent", "joining: [{}] replay: {replay}", seeds.join(" "));

@@ -151,7 +151,8 @@ pub(crate) fn correct(settings: &mut Settings, warn: impl Fn(&str)) {
     }
 }
 
-fn configure(options: &mut Options, settings: &Settings) -> Result<(), String> {
+/// Takes over what the settings say of the node.
+pub(crate) fn configure(options: &mut Options, settings: &Settings) -> Result<(), String> {
     let config = &mut options.config;
     config.tags = settings.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     config.wire = match settings.wire.as_str() {

@@ -111,7 +111,8 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(paths)
 }
 
-fn decode(bytes: &[u8]) -> Result<Settings, String> {
+/// The settings that a file's bytes say.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Settings, String> {
     let value: Value = serde_json::from_slice(bytes).map_err(|error| {
         // In Go's words what a forgotten brace comes to; in more precise ones, with line and column, the rest.
         if error.is_eof() { "unexpected EOF".to_owned() } else { error.to_string() }

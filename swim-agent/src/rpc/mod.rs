@@ -14,7 +14,7 @@ pub(crate) mod msgpack;
 mod outgoing;
 mod records;
 pub(crate) mod server;
-mod session;
+pub(crate) mod session;
 mod stats;
 
 /// The only version there is.
