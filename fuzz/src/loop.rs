@@ -3,7 +3,10 @@
 //!
 //! The n-th input of a seed is always the same, so what has been done is two numbers, which are kept in a file, and what
 //! has panicked is repeated by naming them. The corpus is part of the seed: whoever changes it draws other inputs.
+//!
+//! With `--bodies` it does the same for every other body of this build in turn, for a look without an engine.
 
+use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::fs;
 use std::panic;
@@ -18,7 +21,8 @@ use swim_core::fuzzing::stream::Streams;
 
 const USAGE: &str = "\
 usage: loop [--inputs N] [--seconds N] [--threads N] [--state FILE]    goes on where FILE says
-       loop --repeat INDEX [--seed N]                                  runs one input, and shows it";
+       loop --repeat INDEX [--seed N]                                  runs one input, and shows it
+       loop --bodies SECONDS                                           every body for so long";
 
 /// What is asked for.
 struct Arguments {
@@ -28,6 +32,7 @@ struct Arguments {
     state: String,
     seed: u64,
     repeat: Option<u64>,
+    bodies: Option<u64>,
 }
 
 fn main() -> ExitCode {
@@ -43,7 +48,48 @@ fn main() -> ExitCode {
         Workers::default().attack(decoder, &bytes);
         return ExitCode::SUCCESS;
     }
+    if let Some(seconds) = arguments.bodies {
+        bodies(&arguments, &material, Duration::from_secs(seconds));
+        return ExitCode::SUCCESS;
+    }
     run(&arguments, &material)
+}
+
+/// Each body of this build, one after the other.
+fn bodies(arguments: &Arguments, material: &Material, lasts: Duration) {
+    let targets = swim_core::fuzzing::TARGETS.iter();
+    #[cfg(feature = "sim")]
+    let targets = targets.chain(swim_sim::fuzzing::TARGETS);
+    #[cfg(feature = "agent")]
+    let targets = targets.chain(swim_agent::fuzzing::TARGETS);
+    let ordinary = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        ordinary(info);
+        INPUT.with_borrow(|bytes| eprintln!("the input: b\"{}\"", bytes.escape_ascii()));
+        std::process::exit(101);
+    }));
+    for (target, body) in targets {
+        let files = Material::corpus(Path::new(env!("CARGO_MANIFEST_DIR")), target);
+        let (began, done) = (Instant::now(), AtomicU64::new(0));
+        thread::scope(|scope| {
+            for thread in 0..arguments.threads {
+                let (files, done) = (&files, &done);
+                scope.spawn(move || {
+                    for index in (thread..).step_by(arguments.threads as usize) {
+                        let mut bytes = Vec::new();
+                        material.draw_of(files, arguments.seed, index, &mut bytes);
+                        INPUT.set(bytes.clone());
+                        body(&bytes);
+                        done.fetch_add(1, Ordering::Relaxed);
+                        if began.elapsed() >= lasts {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        println!("{target:<14}{:>10} inputs", done.into_inner());
+    }
 }
 
 fn run(arguments: &Arguments, material: &Material) -> ExitCode {
@@ -85,7 +131,8 @@ fn run(arguments: &Arguments, material: &Material) -> ExitCode {
 
 fn arguments(mut given: impl Iterator<Item = String>) -> Option<Arguments> {
     let state = concat!(env!("CARGO_MANIFEST_DIR"), "/loop.txt").to_owned();
-    let mut arguments = Arguments { inputs: u64::MAX, seconds: 10, threads: 2, state, seed: SEED, repeat: None };
+    let mut arguments =
+        Arguments { inputs: u64::MAX, seconds: 10, threads: 2, state, seed: SEED, repeat: None, bodies: None };
     while let Some(name) = given.next() {
         let value = given.next()?;
         match &*name {
@@ -95,6 +142,7 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Option<Arguments> {
             "--threads" => arguments.threads = value.parse().ok().filter(|threads| *threads > 0)?,
             "--state" => arguments.state = value,
             "--seed" => arguments.seed = value.parse().ok()?,
+            "--bodies" => arguments.bodies = Some(value.parse().ok()?),
             "--repeat" => arguments.repeat = Some(value.parse().ok()?),
             _ => return None,
         }
@@ -103,7 +151,8 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Option<Arguments> {
 }
 
 thread_local! {
-    static CURRENT: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+    static CURRENT: Cell<u64> = const { Cell::new(0) };
+    static INPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The first panic ends the process, and says how to have it again.
@@ -187,40 +236,40 @@ struct Material {
 
 impl Material {
     fn read(fuzz: &Path) -> Self {
-        let corpus = |target: &str| {
-            let folder = fuzz.join("corpus").join(target);
-            let mut paths: Vec<_> = fs::read_dir(folder)
-                .expect("the corpus is there")
-                .map(|entry| entry.expect("readable").path())
-                .collect();
-            paths.sort();
-            paths
-                .iter()
-                .map(|path| fs::read(path).expect("readable"))
-                .filter(|file| !file.is_empty())
-                .collect::<Vec<_>>()
-        };
         let dictionary = fs::read_to_string(fuzz.join("dictionary.txt")).expect("the dictionary is there");
         let tokens = dictionary.lines().filter_map(token).collect();
-        Self { datagrams: corpus("datagram"), streams: corpus("stream"), tokens }
+        Self { datagrams: Self::corpus(fuzz, "datagram"), streams: Self::corpus(fuzz, "stream"), tokens }
+    }
+
+    /// The committed files of a target, in the order of their names.
+    fn corpus(fuzz: &Path, target: &str) -> Vec<Vec<u8>> {
+        let folder = fuzz.join("corpus").join(target);
+        let entries = fs::read_dir(folder).expect("the corpus is there");
+        let mut paths: Vec<_> = entries.map(|entry| entry.expect("readable").path()).collect();
+        paths.sort();
+        paths.iter().map(|path| fs::read(path).expect("readable")).filter(|file| !file.is_empty()).collect()
     }
 
     /// The input of this number: even ones are datagrams, odd ones streams.
     fn draw(&self, seed: u64, index: u64, bytes: &mut Vec<u8>) -> Decoder {
-        let rng = &mut Rng(seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
         let (decoder, files) =
             if index % 2 == 0 { (Decoder::Datagram, &self.datagrams) } else { (Decoder::Stream, &self.streams) };
+        self.draw_of(files, seed, index, bytes);
+        decoder
+    }
+
+    fn draw_of(&self, files: &[Vec<u8>], seed: u64, index: u64, bytes: &mut Vec<u8>) {
+        let rng = &mut Rng(seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
         bytes.clear();
         bytes.extend_from_slice(&files[rng.below(files.len())]);
         if rng.below(8) == 0 {
-            // Another way of wrapping.
+            // Mostly a setting: another way of wrapping, say.
             bytes[0] = rng.next() as u8;
         }
         for _ in 0..=rng.below(4) {
             self.change(rng, files, bytes);
         }
         bytes.truncate(LEN_MAX);
-        decoder
     }
 
     fn change(&self, rng: &mut Rng, files: &[Vec<u8>], bytes: &mut Vec<u8>) {
