@@ -100,6 +100,19 @@ fn nodes_sealed_slow_recorded_and_with_a_snapshot() {
     }
 }
 
+/// A trace whose header announces a text of any length is refused, and no room is made for it.
+#[test]
+fn a_text_of_endless_length_in_a_trace() {
+    use crate::node::trace::{Replay, ReplayError};
+    use crate::wire::keyring::Keyring;
+
+    for len in [&b"\xfd\xff\xff\xff\xff\xff\xff\xff\xff"[..], b"\xfc\0\0\0\x80"] {
+        let header = [&b"\x01"[..], len, b"0.1.0"].concat();
+        let trace = [&b"swimtrc1"[..], &(header.len() as u32).to_le_bytes(), &header].concat();
+        assert_eq!(Replay::new(&trace, Keyring::new(), None).err(), Some(ReplayError::NoTrace));
+    }
+}
+
 /// A change of the format of inputs would turn the corpus into noise without a failing test; so some of the files
 /// must lead where their names say.
 #[test]

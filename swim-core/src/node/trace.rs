@@ -1458,10 +1458,23 @@ fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) {
     out.extend_from_slice(&body);
 }
 
+/// Texts are owned, and bincode makes room for as many bytes as are announced: so what may be announced is bounded, in two
+/// steps, because a bound must be known to the compiler.
 fn decode<'t, T: Deserialize<'t>>(bytes: &'t [u8]) -> Option<T> {
     let config = bincode::config::standard();
-    bincode::serde::borrow_decode_from_slice(bytes, config).ok().map(|(value, _)| value)
+    let decoded = if bytes.len() <= RECORD_SHORT {
+        bincode::serde::borrow_decode_from_slice(bytes, config.with_limit::<DECODED_SHORT>())
+    } else {
+        bincode::serde::borrow_decode_from_slice(bytes, config.with_limit::<DECODED_LONG>())
+    };
+    decoded.ok().map(|(value, _)| value)
 }
+
+/// Nearly all records are no longer than that; what they decode to takes more room than they do, but not this much more.
+const RECORD_SHORT: usize = 64 * 1024;
+const DECODED_SHORT: usize = 16 * RECORD_SHORT;
+/// A snapshot of very many members, restored, is one record.
+const DECODED_LONG: usize = 1 << 30;
 
 /// What a trace begins with, and what follows it.
 fn header(trace: &[u8]) -> Result<(Header, &[u8]), ReplayError> {
