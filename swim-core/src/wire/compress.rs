@@ -319,9 +319,13 @@ mod tests {
             for &code in codes {
                 bits.extend((0..width).map(|bit| code >> bit & 1 == 1));
                 // The first code after a clearing one adds nothing to the table.
-                table = if code == 256 { None } else { Some(table.map_or(258, |len: u32| (len + 1).min(4096))) };
+                table = if code == 256 {
+                    None
+                } else {
+                    Some(table.map_or(258, |len: u32| len.saturating_add(1).min(4096)))
+                };
                 width = match table {
-                    Some(len @ 512..) => len.ilog2().clamp(9, 11) + 1,
+                    Some(len @ 512..) => len.ilog2().clamp(9, 11).saturating_add(1),
                     Some(_) | None => 9,
                 };
             }
