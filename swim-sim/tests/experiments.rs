@@ -99,7 +99,7 @@ fn peace_brings_no_failures() {
 
 #[test]
 fn idle_traffic_is_counted() {
-    let scene = |mode| idle::Scene { mode, nodes: 10, crashes: 0, time: secs(60), seed: 4 };
+    let scene = |mode| idle::Scene { mode, nodes: 10, names: idle::Names::Random, crashes: 0, time: secs(60), seed: 4 };
     let (memberlist, ours) = (idle::play(&scene(Mode::Memberlist)), idle::play(&scene(Mode::Ours)));
     assert_eq!((memberlist.sent.len(), memberlist.false_failures), (600, 0));
     // A ping and an ack a second.
