@@ -7,7 +7,7 @@ use crate::alloc::{counted, uncounted};
 use crate::foca::{self, Named, Short};
 use crate::instance::{BATCH, Instance};
 use crate::ours::Ours;
-use crate::samples::{Effort, Samples, Subject, in_turns, timed};
+use crate::samples::{Effort, Samples, Subject, in_turns, spent};
 use crate::table::Peer::{FocaNamed, FocaShort};
 use crate::table::Target::AtMost;
 use crate::table::{Cell, Line, Peer};
@@ -68,7 +68,7 @@ impl<I: Instance> Fed<I> {
 
     fn handle(&mut self, count: usize, mut next: impl FnMut(&mut Self) -> Vec<u8>) -> Duration {
         let mut packets: Vec<_> = (0..count).map(|_| next(self)).collect();
-        let ((), took) = timed(|| packets.iter_mut().for_each(|packet| self.node.handle(packet)));
+        let ((), took) = spent(|| packets.iter_mut().for_each(|packet| self.node.handle(packet)));
         took
     }
 }
@@ -136,7 +136,7 @@ fn joins<'a, I: Instance + 'a>(members: usize) -> Subject<'a> {
     Box::new(move |count| {
         let one = |_| {
             let mut packets = packets.clone();
-            let (_node, took) = timed(|| joined::<I>(members, &mut packets));
+            let (_node, took) = spent(|| joined::<I>(members, &mut packets));
             took
         };
         (0..count).map(one).sum()
@@ -147,7 +147,7 @@ fn load<'a, I: Instance + 'a>(members: usize) -> Subject<'a> {
     Box::new(move |count| {
         let one = |_| {
             let (load, _) = I::prepare_load(members);
-            let (node, took) = timed(|| I::load(load));
+            let (node, took) = spent(|| I::load(load));
             assert_eq!(node.members(), members);
             took
         };

@@ -1,20 +1,20 @@
 //! What whole clusters cost and come to, in simulation.
 
 use core::time::Duration;
-use std::time::Instant;
 
 use crate::alloc::uncounted;
 use crate::cluster::{Cluster, Simulated};
 use crate::foca::{self, Named, Short};
-use crate::samples::Samples;
+use crate::samples::{Samples, cpu_time};
 use crate::table::Peer::{self, Chitchat, FocaNamed, FocaShort};
 use crate::table::Target::{AtLeast, AtMost};
 use crate::table::{Cell, Line};
 use crate::{chitchat, ours};
 
 const FORMING_TIME: &str = "all started at once: virtual seconds until all agree";
-const FORMING: &str = "node-seconds per second, forming";
-const QUIET: &str = "node-seconds per second, quiet";
+const FORMING_EFFORT: &str = "the same: seconds on a processor";
+const FORMING: &str = "node-seconds per CPU second, forming";
+const QUIET: &str = "node-seconds per CPU second, quiet";
 
 /// How much of it.
 #[derive(Clone, Copy, Debug)]
@@ -23,61 +23,67 @@ pub(crate) struct Effort {
     pub(crate) runs: u64,
     /// For how long each, in virtual time.
     pub(crate) lossy: Duration,
-    /// For how long, in real time, a quiet cluster is watched.
+    /// For how long, on a processor, a quiet cluster is watched.
     pub(crate) quiet: Duration,
 }
 
 /// Speed of the simulation.
 struct Speed {
     agreed_after: Cell,
+    effort_of_forming: Cell,
     forming: Cell,
     quiet: Cell,
 }
 
 fn speed<C: Cluster>(members: usize, effort: Effort) -> Speed {
-    let began = Instant::now();
+    let began = cpu_time();
     let mut cluster = C::start(members, 1);
-    while !cluster.agrees() && cluster.now() < FORMING_MAX && began.elapsed() < PATIENCE {
+    while !cluster.agrees() && cluster.now() < FORMING_MAX && cpu_time() - began < PATIENCE {
         cluster.run_for(STEP);
     }
-    let wall = began.elapsed().as_secs_f64();
+    let cpu = (cpu_time() - began).as_secs_f64();
     let virtual_seconds = cluster.now().as_secs_f64();
     let agreed_after = if cluster.agrees() {
         Cell::from(Samples::one(virtual_seconds))
     } else if cluster.now() >= FORMING_MAX {
         Cell::Said(format!("not within {virtual_seconds:.0}"))
     } else {
-        Cell::Said(format!("{virtual_seconds:.0} passed in {wall:.0} s"))
+        Cell::Said(format!("{virtual_seconds:.0} passed in {:.0} s", PATIENCE.as_secs()))
     };
-    let forming = Cell::from(Samples::one(members as f64 * virtual_seconds / wall));
-    if began.elapsed() >= PATIENCE {
-        return Speed { agreed_after, forming, quiet: Cell::Said("not finished".into()) };
+    let effort_of_forming = Cell::from(Samples::one(cpu));
+    let forming = Cell::from(Samples::one(members as f64 * virtual_seconds / cpu));
+    if cpu_time() - began >= PATIENCE {
+        return Speed { agreed_after, effort_of_forming, forming, quiet: Cell::Said("not finished".into()) };
     }
     // What is left of the beginning dies down.
     cluster.run_for(SETTLING);
     let mut samples = Samples::default();
-    let began = Instant::now();
-    while began.elapsed() < effort.quiet {
-        let (before, slice) = (cluster.now(), Instant::now());
-        while slice.elapsed() < effort.quiet / 9 {
+    let began = cpu_time();
+    while cpu_time() - began < effort.quiet {
+        let (before, slice) = (cluster.now(), cpu_time());
+        while cpu_time() - slice < effort.quiet / 9 {
             cluster.run_for(Duration::from_secs(1));
         }
         let passed = (cluster.now() - before).as_secs_f64();
-        samples.push(members as f64 * passed / slice.elapsed().as_secs_f64());
+        samples.push(members as f64 * passed / (cpu_time() - slice).as_secs_f64());
     }
-    Speed { agreed_after, forming, quiet: samples.into() }
+    Speed { agreed_after, effort_of_forming, forming, quiet: samples.into() }
 }
 
 /// How fast clusters of these sizes can be simulated. A cluster's memory grows with the square of its size.
 pub(crate) fn speeds(members: &[usize], effort: Effort) -> Vec<Line> {
-    let (mut times, mut forming, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
+    let mut figures = [const { Vec::new() }; 4];
     for &size in members.iter().filter(|size| **size <= 1000) {
         eprintln!("clusters of {size}");
         let target = if size <= 100 { AtLeast(1e6) } else { AtLeast(0.7e6) };
-        let mut lines =
-            [Line::new(FORMING_TIME, size, None), Line::new(FORMING, size, None), Line::new(QUIET, size, Some(target))];
+        let mut lines = [
+            Line::new(FORMING_TIME, size, None),
+            Line::new(FORMING_EFFORT, size, None),
+            Line::new(FORMING, size, None),
+            Line::new(QUIET, size, Some(target)),
+        ];
         let mut add = |peer: Peer, speed: Speed| {
-            let cells = [speed.agreed_after, speed.forming, speed.quiet];
+            let cells = [speed.agreed_after, speed.effort_of_forming, speed.forming, speed.quiet];
             for (line, cell) in lines.iter_mut().zip(cells) {
                 *line = line.clone().with(peer, cell);
             }
@@ -90,12 +96,9 @@ pub(crate) fn speeds(members: &[usize], effort: Effort) -> Vec<Line> {
             }
             add(Peer::Ours, speed::<Simulated<ours::Simulated>>(size, effort));
         });
-        let [time, forms, quiets] = lines;
-        times.push(time);
-        forming.push(forms);
-        quiet.push(quiets);
+        figures.iter_mut().zip(lines).for_each(|(of_one, line)| of_one.push(line));
     }
-    [times, forming, quiet].concat()
+    figures.concat()
 }
 
 /// False failures, all runs together, and bytes per node and second in each.
@@ -132,16 +135,19 @@ pub(crate) fn losses(effort: Effort) -> Vec<Line> {
             ),
             Line::new(format!("{percent} % loss: B/s sent per node"), LOSSY_MEMBERS, Some(AtMost(500.0))),
         ];
-        let mut add = |peer: Peer, cells: (Samples, Samples)| {
+        let mut add = |peer: Peer, cells: (Cell, Cell)| {
             for (line, cell) in lines.iter_mut().zip([cells.0, cells.1]) {
-                *line = line.clone().with(peer, Cell::from(cell));
+                *line = line.clone().with(peer, cell);
             }
         };
+        let both = |(failed, sent): (Samples, Samples)| (failed.into(), sent.into());
         uncounted(|| {
-            add(FocaNamed, lossy::<Simulated<foca::Simulated<Named>>>(loss, effort));
-            add(FocaShort, lossy::<Simulated<foca::Simulated<Short>>>(loss, effort));
-            add(Chitchat, lossy::<chitchat::Simulated>(loss, effort));
-            add(Peer::Ours, lossy::<Simulated<ours::Simulated>>(loss, effort));
+            add(FocaNamed, both(lossy::<Simulated<foca::Simulated<Named>>>(loss, effort)));
+            add(FocaShort, both(lossy::<Simulated<foca::Simulated<Short>>>(loss, effort)));
+            let (failed, sent) = lossy::<chitchat::Simulated>(loss, Effort { runs: 1, ..effort });
+            let failed = failed.median().unwrap_or_default();
+            add(Chitchat, (Cell::Said(format!("{failed:.0} in one")), sent.into()));
+            add(Peer::Ours, both(lossy::<Simulated<ours::Simulated>>(loss, effort)));
         });
         let [failed, sent] = lines;
         failures.push(failed);
@@ -153,7 +159,7 @@ pub(crate) fn losses(effort: Effort) -> Vec<Line> {
 /// Nobody has found everybody by then: it is told so, and the measurement goes on with who there is.
 const FORMING_MAX: Duration = Duration::from_secs(120);
 
-/// In real time.
+/// On a processor.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const STEP: Duration = Duration::from_millis(100);

@@ -33,7 +33,7 @@ struct Args {
     #[arg(long = "case", value_parser = CASES)]
     cases: Vec<String>,
     /// Sizes of the cluster.
-    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(50..=1_000_000))]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     members: Vec<u32>,
     /// Instead: nodes with sockets, in one process on tokio, on loopback addresses. Linux.
     #[arg(long)]
@@ -44,6 +44,9 @@ struct Args {
 }
 
 const CASES: [&str; 9] = ["known", "fresh", "ticks", "heap", "joins", "load", "reply", "speed", "loss"];
+
+/// Packets name fifteen, and four of them are to differ.
+const MEMBERS_MIN: usize = 50;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -59,6 +62,10 @@ fn main() -> ExitCode {
         if !args.quick {
             members.push(100_000);
         }
+    }
+    if let Some(few) = members.iter().find(|size| **size < MEMBERS_MIN) {
+        eprintln!("{few} members are fewer than a few packets name: {MEMBERS_MIN} is the least");
+        return ExitCode::FAILURE;
     }
     let wanted = |case: &str| args.cases.is_empty() || args.cases.iter().any(|one| one == case);
     let effort = samples::Effort {

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::alloc::uncounted;
 
 /// What came out, each time.
@@ -69,16 +71,16 @@ pub(crate) type Subject<'a> = Box<dyn FnMut(usize) -> Duration + 'a>;
 /// Nanoseconds per operation. The subjects take turns, so that whatever else the machine does hits all alike.
 pub(crate) fn in_turns<const N: usize>(mut subjects: [Subject<'_>; N], effort: Effort) -> [Samples; N] {
     let mut samples = [const { Samples(Vec::new()) }; N];
-    let mut spent = [Duration::ZERO; N];
+    let mut passed = [Duration::ZERO; N];
     uncounted(|| {
         let counts = subjects.each_mut().map(|subject| fitting(subject, effort.sample_time));
         for _ in 0..effort.samples {
             for (number, subject) in subjects.iter_mut().enumerate() {
-                if spent[number] > effort.subject_time {
+                if passed[number] > effort.subject_time {
                     continue;
                 }
-                let (took, passed) = timed(|| subject(counts[number]));
-                spent[number] += passed;
+                let (took, all) = timed(|| subject(counts[number]));
+                passed[number] += all;
                 samples[number].push(took.as_secs_f64() * 1e9 / counts[number] as f64);
             }
         }
@@ -102,7 +104,21 @@ fn fitting(subject: &mut Subject<'_>, time: Duration) -> usize {
 /// Of one sample. Their inputs are made before, and should not push what is measured out of the caches.
 const OPERATIONS_MAX: usize = 256;
 
-/// How long one operation takes.
+/// What this thread has spent on a processor. Reading it takes a quarter of a microsecond, so it is for what takes long;
+/// and what takes long on a busy machine is interrupted.
+pub(crate) fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).expect("it is not negative")
+}
+
+/// How long a long operation kept a processor busy.
+pub(crate) fn spent<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let before = cpu_time();
+    let result = work();
+    (result, cpu_time() - before)
+}
+
+/// How long a short operation takes.
 pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let began = Instant::now();
     let result = work();
