@@ -1,7 +1,5 @@
 //! One cluster of members on tokio, smol and async-std, in one process.
 
-use core::time::Duration;
-
 use swim_driver::conformance::support::*;
 use swim_driver::swim_core::Event;
 use swim_driver::swim_core::ids::QueryId;

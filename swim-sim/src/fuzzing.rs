@@ -6,8 +6,11 @@ use crate::network::Latency;
 use crate::plan::{Act, Failure, Memory, Plan, Preset, Setting, Step};
 use crate::world::First;
 
+/// A body: it panics when its law is broken. See [`TARGETS`].
+pub type Body = fn(&[u8]);
+
 /// Every target of this crate, by name; the corpus of each is `fuzz/corpus/` and its name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("cluster", cluster)];
+pub const TARGETS: &[(&str, Body)] = &[("cluster", cluster)];
 
 /// Lets two to five nodes meet, does to them and their network whatever the input says, makes all well again, and looks
 /// on with every checker.

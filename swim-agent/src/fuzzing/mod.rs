@@ -16,6 +16,9 @@ pub use files::files;
 pub use msgpack::msgpack;
 pub use rpc::rpc;
 
+/// A body: it panics when its law is broken. See [`TARGETS`].
+pub type Body = fn(&[u8]);
+
 /// Every target of this crate, by name; the corpus of each is `fuzz/corpus/` and its name. A body panics when its law is
 /// broken.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("config", config), ("files", files), ("msgpack", msgpack), ("rpc", rpc)];
+pub const TARGETS: &[(&str, Body)] = &[("config", config), ("files", files), ("msgpack", msgpack), ("rpc", rpc)];

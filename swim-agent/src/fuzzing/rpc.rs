@@ -1,6 +1,6 @@
+use core::cell::OnceCell;
 use core::net::Ipv4Addr;
 use core::time::Duration;
-use std::cell::OnceCell;
 use std::sync::Arc;
 
 use swim_tokio::Options;
