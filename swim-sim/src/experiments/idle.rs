@@ -256,7 +256,7 @@ pub fn run(options: &Options) -> Results {
         series: vec![
             Series::new("ours", Style::Points, ours),
             Series::new(Mode::Memberlist, Style::Points, memberlist),
-            Series::new("memberlist in Rapid's paper, 10 crashes", Style::Points, vec![(1_000.0, 640.0)]),
+            Series::new("memberlist in Rapid's paper, 10 crashes", Style::Marks, vec![(1_000.0, 640.0)]),
         ],
     });
     results.notes.push(

@@ -430,7 +430,7 @@ pub fn run_threshold(options: &Options) -> Results {
     for mode in options.modes(&[Mode::Swim, Mode::Lifeguard]) {
         let [median, most, nearly_all, ..] = paper_latency(mode).expect("the paper has both");
         let points = vec![(median, 0.5), (most, 0.99), (nearly_all, 0.999)];
-        series.push(Series::new(format!("{mode}, paper (p50, p99, p99.9)"), Style::Dashed, points));
+        series.push(Series::new(format!("{mode}, paper (p50, p99, p99.9)"), Style::Marks, points));
     }
     results.tables.push(table);
     results.charts.push(Chart {

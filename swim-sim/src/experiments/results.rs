@@ -106,6 +106,8 @@ pub enum Style {
     Dashed,
     /// Measured: a line with its points.
     Points,
+    /// Published: points, of which nobody knows how they are joined.
+    Marks,
 }
 
 impl Results {

@@ -13,12 +13,15 @@ pub(super) fn push(page: &mut String, chart: &Chart) {
     }
     page.push_str("<ul class=\"legend\">\n");
     for (number, series) in chart.series.iter().enumerate() {
-        let classes = classes(colour(chart, number), series);
-        let _ = writeln!(
-            page,
-            "<li><svg viewBox=\"0 0 26 10\" aria-hidden=\"true\"><path class=\"{classes}\" d=\"M0 5H26\"/></svg>{}</li>",
-            escape(&series.name)
-        );
+        let colour = colour(chart, number);
+        let sample = match series.style {
+            Style::Line | Style::Dashed | Style::Points => {
+                format!("<path class=\"{}\" d=\"M0 5H26\"/>", classes(colour, series))
+            }
+            Style::Marks => format!("<circle class=\"s{colour}\" cx=\"13\" cy=\"5\" r=\"3.5\"/>"),
+        };
+        let name = escape(&series.name);
+        let _ = writeln!(page, "<li><svg viewBox=\"0 0 26 10\" aria-hidden=\"true\">{sample}</svg>{name}</li>");
     }
     page.push_str("</ul>\n");
     if !chart.caption.is_empty() {
@@ -75,10 +78,10 @@ fn push_series(page: &mut String, chart: &Chart, colour: usize, series: &Series,
         let letter = if index == 0 { 'M' } else { 'L' };
         let _ = write!(path, "{letter}{:.1} {:.1}", x.place(point.0), y.place(point.1));
     }
-    if placed.len() > 1 {
+    if placed.len() > 1 && series.style != Style::Marks {
         let _ = writeln!(page, "<path class=\"{}\" d=\"{path}\"/>", classes(colour, series));
     }
-    if series.style == Style::Points || placed.len() == 1 {
+    if matches!(series.style, Style::Points | Style::Marks) || placed.len() == 1 {
         for point in &placed {
             let (at_x, at_y) = (x.place(point.0), y.place(point.1));
             let (name, across, up) = (escape(&series.name), label(point.0), label(point.1));
@@ -141,8 +144,7 @@ impl Scale {
     /// the bottom: heights are compared with 0.
     fn without_emptiness(mut self) -> Self {
         if !self.logarithmic && self.least > self.high * EMPTY_MAX {
-            let range = self.high - self.least;
-            let step = 10f64.powf(range.log10().floor());
+            let step = round_step((self.high - self.least) / 5.0);
             self.low = (self.least / step).floor() * step;
         }
         self
@@ -163,9 +165,7 @@ impl Scale {
             return self.round_powers(about);
         }
         let rough = (self.high - self.low) / (1.0 + HEADROOM) / about as f64 * 0.999;
-        let power = 10f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough);
-        let step = step.unwrap_or(10.0 * power);
+        let step = round_step(rough);
         let first = (self.low / step).ceil() as i64;
         let last = (self.high / step + 1e-9).floor() as i64;
         (first..=last).map(|tick| tick as f64 * step).collect()
@@ -180,6 +180,13 @@ impl Scale {
         let (all, ones) = (of(&[1.0, 2.0, 5.0]), of(&[1.0]));
         if all.len() <= about + 1 || ones.len() < 2 { all } else { ones }
     }
+}
+
+/// The least round number that is not below.
+fn round_step(rough: f64) -> f64 {
+    let power = 10f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough);
+    step.unwrap_or(10.0 * power)
 }
 
 /// As short as can be: 20 k, 0.05.
@@ -224,7 +231,7 @@ mod tests {
 
     #[test]
     fn an_axis_begins_where_there_is_something() {
-        for (low, high, begins) in [(9.4, 19.0, 9.0), (25.0, 1000.0, 0.0), (10.0, 40.0, 0.0), (944.0, 950.0, 944.0)] {
+        for (low, high, begins) in [(9.4, 19.0, 8.0), (9.4, 21.2, 5.0), (25.0, 1000.0, 0.0), (10.0, 40.0, 0.0)] {
             let scale = Scale::new(&Axis::linear(""), [low, high].into_iter(), (0.0, 1.0)).without_emptiness();
             assert_eq!(scale.low, begins, "{low} to {high}");
             assert!(scale.ticks(5).len() >= 3);

@@ -104,7 +104,20 @@ fn push_table(page: &mut String, table: &Table) {
 
 /// Text for HTML and SVG, in attributes, too.
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    keep_numbers_whole(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// No line ends within 4 320.
+fn keep_numbers_whole(text: &str) -> String {
+    let mut before = ' ';
+    let mut whole = String::with_capacity(text.len());
+    for (at, letter) in text.char_indices() {
+        let splits =
+            letter == ' ' && before.is_ascii_digit() && text[at + 1..].starts_with(|c: char| c.is_ascii_digit());
+        whole.push(if splits { '\u{a0}' } else { letter });
+        before = letter;
+    }
+    whole
 }
 
 const STYLE: &str = include_str!("style.css");
@@ -164,6 +177,11 @@ mod tests {
         }
         assert!(page.contains("<figcaption>says &lt;b&gt;this&lt;/b&gt;</figcaption>"));
         assert!(page.contains("prefers-color-scheme: dark") && page.contains("class=\"missed\">missed"));
+    }
+
+    #[test]
+    fn numbers_are_not_torn_apart() {
+        assert_eq!(escape("1 000 of 4 320 at 5 s"), "1\u{a0}000 of 4\u{a0}320 at 5 s");
     }
 
     /// A point at 0 has no place on a logarithmic axis, one that is no number has none anywhere.
