@@ -23,7 +23,7 @@ check='' quick='' scratch=''
 names=()
 # Whoever does not end has noticed something, but cannot say what: that does not count.
 swarm_seconds=600
-test_seconds=1200
+test_seconds=900
 
 refuse() {
     printf 'mutations: %s\n' "$*" >&2
@@ -112,29 +112,27 @@ tests() { # name
         timeout "$test_seconds" cargo test -p swim-core --lib &&
             timeout "$test_seconds" cargo test -p swim-sim --lib --tests
     } >"$log" 2>&1 || code=$?
-    case $code in
-    0) return 0 ;;
-    124)
-        found='does not end'
+    if [[ $code -eq 0 ]]; then
         return 0
-        ;;
-    *)
-        local binary count
-        found=$(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log" | head -n 1)
-        count=$(grep -c '^test .* \.\.\. FAILED$' "$log" || true)
-        [[ -n $found ]] || {
+    fi
+    local binary count
+    found=$(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log" | head -n 1)
+    if [[ -z $found ]]; then
+        [[ $code -eq 124 ]] || {
             tail -n 40 "$log" >&2
             refuse "$1: the tests did not run"
         }
-        # The last one that was begun: cargo stops at the first that fails.
-        binary=$(sed -n 's/^ *Running .*(.*\/deps\/\(.*\)-[0-9a-f]*)$/\1/p' "$log" | tail -n 1)
-        found="$binary: $found"
-        if [[ $count -gt 1 ]]; then
-            found+=" and $((count - 1)) more"
-        fi
-        return 1
-        ;;
-    esac
+        found='does not end'
+        return 0
+    fi
+    count=$(grep -c '^test .* \.\.\. FAILED$' "$log")
+    # The last one that was begun: cargo stops at the first that fails.
+    binary=$(sed -n 's/^ *Running .*(.*\/deps\/\(.*\)-[0-9a-f]*)$/\1/p' "$log" | tail -n 1)
+    found="$binary: $found"
+    if [[ $count -gt 1 ]]; then
+        found+=" and $((count - 1)) more"
+    fi
+    return 1
 }
 
 found=''
