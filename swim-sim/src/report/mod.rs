@@ -67,6 +67,11 @@ fn push_section(page: &mut String, results: &Results) {
     if let Some(experiment) = experiments::find(&results.experiment) {
         let _ = writeln!(page, "<p class=\"about\">{}</p>", escape(experiment.about));
     }
+    if results.fraction < 1.0 {
+        // A few runs say less than the charts seem to.
+        let part = results.fraction;
+        let _ = writeln!(page, "<p class=\"note\">From {part} of the full number of runs.</p>");
+    }
     for chart in &results.charts {
         chart::push(page, chart);
     }
@@ -129,7 +134,7 @@ mod tests {
     use crate::experiments::results::{Axis, Chart, Series, Style, row};
 
     fn results() -> Results {
-        let mut results = Results::new("a <b> & \"c\"", &Options::default());
+        let mut results = Results::new("a <b> & \"c\"", &Options { fraction: 0.25, ..Options::default() });
         results.gate("x < 3", "2", true);
         results.gate("x > 3", "2", false);
         let mut table = Table::new("t", &["<i>", "n"]);
@@ -175,6 +180,7 @@ mod tests {
             let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
             assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
         }
+        assert!(page.contains("From 0.25 of the full number of runs"));
         assert!(page.contains("<figcaption>says &lt;b&gt;this&lt;/b&gt;</figcaption>"));
         assert!(page.contains("prefers-color-scheme: dark") && page.contains("class=\"missed\">missed"));
     }
