@@ -1,5 +1,6 @@
 //! The files that a node's inputs are recorded into.
 
+use core::time::Duration;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -16,7 +17,8 @@ use crate::shared::lock;
 ///
 /// A trace is replayed from its first byte, so its beginning is never thrown away: a full file is followed by another
 /// one, `path` by `path.1`, that by `path.2`; and when all of them have reached [`bytes_max`](Self::bytes_max), the
-/// trace ends, with a warning in the log. What it has up to there can be replayed.
+/// trace ends, with a warning in the log. What it has up to there can be replayed. It is written every five seconds and at
+/// the end, so that recording costs next to nothing; of a process that is killed, the last seconds are missing.
 ///
 /// ```
 /// use swim_tokio::{Cluster, Options, TraceOptions};
@@ -120,6 +122,10 @@ fn create(path: &Path) -> io::Result<File> {
 
 /// Bytes of a trace between the node and the thread that writes them.
 ///
+/// They are written when [`TRACE_GATHERED_MAX`] bytes have gathered or [`TRACE_GATHERING`] is over, or at the end: to wake a
+/// thread for each datagram costs a quiet node more than the recording does. When the process is killed, that much of the
+/// trace may be missing.
+///
 /// The node's lock is held while they are added, so adding only copies. When the disk falls [`TRACE_WAITING_MAX`]
 /// bytes behind, the trace ends: one with a gap could not be replayed past it.
 #[derive(Debug, Default)]
@@ -144,7 +150,12 @@ impl Trace {
             error!("the trace ends here: its file cannot be written as fast as the node works");
             waiting.over = true;
         } else {
+            let before = waiting.bytes.len();
             waiting.bytes.extend_from_slice(bytes);
+            // Otherwise the writer sleeps on, or is at work and will look again.
+            if before > 0 && (before >= TRACE_GATHERED_MAX || waiting.bytes.len() < TRACE_GATHERED_MAX) {
+                return;
+            }
         }
         self.changed.notify_one();
     }
@@ -164,6 +175,11 @@ impl Trace {
                 while waiting.bytes.is_empty() && !waiting.over {
                     waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
                 }
+                let gathers = |waiting: &mut Waiting| !waiting.over && waiting.bytes.len() < TRACE_GATHERED_MAX;
+                (waiting, _) = self
+                    .changed
+                    .wait_timeout_while(waiting, TRACE_GATHERING, gathers)
+                    .unwrap_or_else(PoisonError::into_inner);
                 bytes.clear();
                 core::mem::swap(&mut bytes, &mut waiting.bytes);
                 waiting.over
@@ -202,6 +218,8 @@ impl Sink for TraceSink {
 }
 
 const TRACE_WAITING_MAX: usize = 64 << 20;
+const TRACE_GATHERED_MAX: usize = 64 << 10;
+const TRACE_GATHERING: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
