@@ -56,6 +56,35 @@ fn one_name_one_node_seed_1770() {
     plan.run().unwrap_or_else(|failure| panic!("{failure}"));
 }
 
+/// The same where newcomers go by the names of seeds, none of which runs any more.
+#[test]
+fn one_name_one_node_seed_9321() {
+    let plan: Plan = r#"{ "seed": 9321, "nodes": 6, "setting": {"seeds":true}, "steps": [
+        {"at":0,"what":{"Crash":{"node":3}}},
+        {"at":0,"what":{"Crash":{"node":1}}},
+        {"at":0,"what":{"Leave":{"node":2}}},
+        {"at":497,"what":{"Impostor":{"node":6}}}
+    ] }"#
+        .parse()
+        .expect("a plan");
+    plan.run().unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// Whoever comes back with a snapshot takes no events from before it, not even new ones of members that have not heard of
+/// that time yet, because the event that it came of was lost.
+#[test]
+fn event_at_least_once_seed_12049() {
+    let plan: Plan = r#"{ "seed": 12049, "nodes": 4, "steps": [
+        {"at":2,"lasts":48,"what":{"Partition":{"group":[4]}}},
+        {"at":13,"what":{"UserEvent":{"node":4,"bytes":153}}},
+        {"at":45,"what":{"Crash":{"node":4}}},
+        {"at":50009,"what":{"Restart":{"node":4,"memory":"Snapshot","moved":true}}}
+    ] }"#
+        .parse()
+        .expect("a plan");
+    plan.run().unwrap_or_else(|failure| panic!("{failure}"));
+}
+
 /// The swarm in small: small clusters, with whatever befalls them, and the same hash again.
 #[test]
 fn a_handful_of_seeds() {

@@ -251,7 +251,9 @@ impl<'a> Stage<'a> {
     /// Everything is well again, and everybody finds everybody.
     fn recover(&mut self) -> Result<Duration, Violation> {
         self.world.network_mut().heal();
-        if !self.plan.setting.seeds {
+        if self.plan.setting.seeds {
+            self.look_up_seeds();
+        } else {
             self.rejoin();
             // Whoever joins is not told what was said before, and not what is said meanwhile.
             self.run_for(JOINING.as_millis() as u64)?;
@@ -278,7 +280,9 @@ impl<'a> Stage<'a> {
     fn tell_all(&mut self) -> Result<(), Violation> {
         let hosts: Vec<HostId> = self.cluster().numbers().filter_map(|number| self.host(number)).collect();
         let mut names = Vec::new();
-        for host in hosts.iter().take(3) {
+        let speakers = &hosts[..hosts.len().min(3)];
+        self.until_of_one_time(&hosts, speakers)?;
+        for host in speakers {
             names.push(self.user_event(*host, 16));
         }
         let until = self.world.now() + self.scaled(TELLING_MAX);
@@ -294,6 +298,22 @@ impl<'a> Stage<'a> {
                 Some(what) if self.world.now() >= until => return self.fail("event_at_least_once", what),
                 Some(_) => self.run_for(500)?,
             }
+        }
+    }
+
+    /// Whoever was restored takes no event from before what it remembers, and that may be an event that nobody else has
+    /// heard of. Full exchanges bring the others up to it.
+    fn until_of_one_time(&mut self, hosts: &[HostId], speakers: &[HostId]) -> Result<(), Violation> {
+        let time = |stage: &Self, host: &HostId| stage.world.node(*host).map(|node| node.summary().event_time);
+        let until = self.world.now() + self.scaled(TELLING_MAX);
+        loop {
+            let latest = hosts.iter().filter_map(|host| time(self, host)).max();
+            let Some(behind) = speakers.iter().find(|host| time(self, host) < latest) else { return Ok(()) };
+            if self.world.now() >= until {
+                let what = format!("the event clock of {} is behind", self.name_of(*behind));
+                return self.fail("event_at_least_once", what);
+            }
+            self.run_for(500)?;
         }
     }
 
@@ -517,11 +537,16 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// The names of the seeds stand for wherever the first nodes are now.
+    /// The names of the seeds stand for wherever the first nodes are now. While fewer than two of them run, they stand
+    /// for others, too, as somebody who keeps them would see to: nobody could find the cluster otherwise.
     fn look_up_seeds(&mut self) {
-        let seeds: Vec<_> =
-            self.nodes.iter().skip(1).take(DOORS).filter(|name| name.last.is_some()).map(|name| name.address).collect();
+        let names = self.nodes.iter().skip(1).take(DOORS).filter(|name| name.last.is_some());
+        let mut seeds: Vec<_> = names.map(|name| name.address).collect();
         let running: Vec<HostId> = self.nodes.iter().flat_map(|name| name.running.iter().copied()).collect();
+        let stays = |host: &&HostId| self.world.node(**host).is_some_and(|node| node.life() == Life::Alive);
+        let staying = running.iter().filter(stays).map(|host| self.world.address(*host));
+        let (known, others): (Vec<_>, Vec<_>) = staying.partition(|address| seeds.contains(address));
+        seeds.extend(others.iter().take(2_usize.saturating_sub(known.len())));
         for host in running {
             self.world.set_names(host, &seeds);
         }
