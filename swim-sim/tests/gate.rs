@@ -136,3 +136,51 @@ fn timers_run_behind_the_gate() {
     net.run_for(ms(10));
     assert_eq!(net.state_at("n1", "b"), Some((State::Alive, 2)));
 }
+
+/// memberlist's worker gets its turn when the reader has nothing left, or has read for ten milliseconds: what was said
+/// in between it takes in with the living first, so that an accusation is refuted before it is heard.
+#[test]
+fn a_backlog_is_taken_in_turn_by_turn() {
+    for (newest_first_handoff, between, suspicions) in [(false, 10, 1), (true, 10, 0), (true, 150, 1)] {
+        let mut net = TestNet::bench_with(SEED, move |config| {
+            config.swim.baseline = Baseline { newest_first_handoff, ..Baseline::default() };
+        });
+        let b = net.member("b");
+        net.run_for(secs(2));
+        set_gate(&mut net, "n1", true);
+        let (from, to) = (b.address(), net.address("n1"));
+        let accuse = Said::Suspect { incarnation: 1, node: "b".into(), from: "c".into() };
+        net.world_mut().inject(from, to, &b.datagram(&[accuse]));
+        for _ in 0..between {
+            net.world_mut().inject(from, to, &b.datagram(&[b.alive(1)]));
+        }
+        net.world_mut().inject(from, to, &b.datagram(&[b.alive(2)]));
+        net.run_for(secs(1));
+        set_gate(&mut net, "n1", false);
+        net.run_for(ms(30));
+        assert_eq!(net.state_at("n1", "b"), Some((State::Alive, 2)));
+        assert_eq!(net.stats("n1").suspicions, suspicions, "{newest_first_handoff}, {between} between");
+    }
+}
+
+/// When the gate closes again, the reader stands still, and the worker takes in what was read.
+#[test]
+fn a_worker_behind_the_gate_goes_on() {
+    let mut net = TestNet::bench_with(SEED, |config| {
+        config.swim.baseline = Baseline { newest_first_handoff: true, ..Baseline::default() };
+    });
+    let b = net.member("b");
+    net.run_for(secs(2));
+    set_gate(&mut net, "n1", true);
+    let (from, to) = (b.address(), net.address("n1"));
+    let accuse = Said::Suspect { incarnation: 1, node: "b".into(), from: "c".into() };
+    for _ in 0..30 {
+        net.world_mut().inject(from, to, &b.datagram(core::slice::from_ref(&accuse)));
+    }
+    net.run_for(secs(1));
+    set_gate(&mut net, "n1", false);
+    net.run_for(ms(1));
+    assert_eq!(net.state_at("n1", "b"), Some((State::Alive, 1)), "its turn has not come");
+    set_gate(&mut net, "n1", true);
+    assert_eq!(net.state_at("n1", "b"), Some((State::Suspect, 1)));
+}

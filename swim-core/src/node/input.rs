@@ -152,6 +152,11 @@ pub enum Input<'a> {
         /// All of them.
         seeds: Vec<SocketAddr>,
     },
+    /// [`Node::hold_handed_off`](crate::Node::hold_handed_off)
+    HoldHandedOff {
+        /// Whether the worker does not get its turn.
+        waits: bool,
+    },
 }
 
 /// A key as an input names it: the key itself is in no trace. See [`KeyRef::new`].

@@ -46,6 +46,7 @@ use crate::serf::tags::{Tags, TagsTooLarge};
 use crate::serf::user_event::{EventTooLarge, UserEvent};
 use crate::stats::Stats;
 use crate::swim::broadcast::Notify;
+use crate::swim::handoff::Held;
 use crate::swim::updates::Origin;
 use crate::swim::{Introduction, Swim};
 use crate::time::Instant;
@@ -296,19 +297,44 @@ impl Node {
         core.stats.bytes_received += datagram.len() as u64;
         let codec = config.wire.codec;
         let opened = envelope.open(datagram, &mut |part| match part {
-            Ok((kind, body)) if core.swim.hand_off(kind, body) => {}
+            Ok((kind, body)) if core.swim.hand_off(from, kind, body) => {}
             Ok((kind, body)) => core.decode(codec, now, from, kind, body),
             Err(PartError::Unsupported) => core.stats.messages_unknown += 1,
             Err(_) => core.stats.messages_malformed += 1,
         });
-        while let Some((kind, body)) = core.swim.poll_handed_off() {
-            core.decode(codec, now, from, kind, &body);
-        }
+        core.take_in_handed_off(codec, now);
         if let Err(error) = opened {
             core.reject(now, from, error);
         }
         self.settle(now);
         opened
+    }
+
+    /// For measurements with [`Baseline::newest_first_handoff`](crate::swim::config::Baseline::newest_first_handoff), and
+    /// without effect otherwise: whether the reader is busy with a backlog, so that the worker, which takes in what
+    /// datagrams say about members, does not get its turn. What it was given meanwhile, up to 1 024 messages about the
+    /// living and as many others, it takes in once that is over; more is lost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let now = swim_core::Instant::ZERO;
+    /// # let mut node = node(config("a", 7946), now);
+    /// # let backlog: [(std::net::SocketAddr, Vec<u8>); 0] = [];
+    /// node.hold_handed_off(now, true);
+    /// for (from, mut datagram) in backlog {
+    ///     node.handle_datagram(now, from, &mut datagram)?;
+    /// }
+    /// node.hold_handed_off(now, false);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn hold_handed_off(&mut self, now: Instant, waits: bool) {
+        let Self { core, config, .. } = self;
+        core.swim.hold_handed_off(waits);
+        core.take_in_handed_off(config.wire.codec, now);
+        self.settle(now);
     }
 
     /// Does what is due. Cheap when nothing is.
@@ -990,6 +1016,7 @@ impl Node {
                 let _taken = self.poll_event();
             }
             Input::SetSeeds { seeds } => self.set_seeds(now, &seeds),
+            Input::HoldHandedOff { waits } => self.hold_handed_off(now, waits),
             Input::PollTransmit => return self.poll_transmit(now, buf),
         }
         None
@@ -1211,6 +1238,12 @@ impl Core {
     fn parts(&mut self, now: Instant) -> (Cx<'_>, &mut Swim, &mut Serf) {
         let Self { swim, serf, timers, outbox, stats, roster, targets, jitter, .. } = self;
         (Cx { now, targets, jitter, timers, outbox, stats, roster }, swim, serf)
+    }
+
+    fn take_in_handed_off(&mut self, codec: Codec, now: Instant) {
+        while let Some(Held { from, kind, body }) = self.swim.poll_handed_off() {
+            self.decode(codec, now, from, kind, &body);
+        }
     }
 
     fn decode(&mut self, codec: Codec, now: Instant, from: SocketAddr, kind: u8, body: &[u8]) {

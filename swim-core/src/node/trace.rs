@@ -219,6 +219,12 @@ impl<S: Sink> Traced<S> {
         self.node.restore(now, records);
     }
 
+    /// See [`Node::hold_handed_off`].
+    pub fn hold_handed_off(&mut self, now: Instant, waits: bool) {
+        self.record(now, &Input::HoldHandedOff { waits });
+        self.node.hold_handed_off(now, waits);
+    }
+
     /// See [`Node::set_seeds`].
     ///
     /// # Examples

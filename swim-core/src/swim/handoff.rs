@@ -4,7 +4,9 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
+use crate::log::log;
 use crate::swim::Swim;
 use crate::wire::message::kind;
 
@@ -13,24 +15,33 @@ use crate::wire::message::kind;
 pub(crate) struct Handoff {
     alive: Vec<Held>,
     others: Vec<Held>,
+    /// The reader is busy, and the worker does not get its turn.
+    waits: bool,
 }
 
-/// A message: its kind and its body.
-pub(crate) type Held = (u8, Box<[u8]>);
+/// A message.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) from: SocketAddr,
+    pub(crate) kind: u8,
+    pub(crate) body: Box<[u8]>,
+}
 
 impl Handoff {
-    /// Whether it was kept: it is of a kind that the reader does not answer itself, and there is room.
-    fn push(&mut self, kind: u8, body: &[u8]) -> bool {
+    /// Whether it is off the reader's hands: it is of a kind that the reader does not answer itself. What finds no room
+    /// is lost.
+    fn push(&mut self, from: SocketAddr, kind: u8, body: &[u8]) -> bool {
         let stack = match kind {
             kind::ALIVE => &mut self.alive,
             kind::SUSPECT | kind::DEAD | kind::USER => &mut self.others,
             _ => return false,
         };
-        let fits = stack.len() < DEPTH;
-        if fits {
-            stack.push((kind, body.into()));
+        if stack.len() < DEPTH {
+            stack.push(Held { from, kind, body: body.into() });
+        } else {
+            log!(WARN, "handoff_queue_full", kind = kind);
         }
-        fits
+        true
     }
 
     fn pop(&mut self) -> Option<Held> {
@@ -40,17 +51,22 @@ impl Handoff {
 
 impl Swim {
     /// Whether a message was put aside; otherwise it is to be taken in now.
-    pub(crate) fn hand_off(&mut self, kind: u8, body: &[u8]) -> bool {
-        self.config.baseline.newest_first_handoff && self.handoff.push(kind, body)
+    pub(crate) fn hand_off(&mut self, from: SocketAddr, kind: u8, body: &[u8]) -> bool {
+        self.config.baseline.newest_first_handoff && self.handoff.push(from, kind, body)
     }
 
-    /// The next of those put aside.
+    /// The next of those put aside, when it is the worker's turn.
     pub(crate) fn poll_handed_off(&mut self) -> Option<Held> {
-        self.handoff.pop()
+        if self.handoff.waits { None } else { self.handoff.pop() }
+    }
+
+    /// Whether the worker has to wait for its turn.
+    pub(crate) fn hold_handed_off(&mut self, waits: bool) {
+        self.handoff.waits = waits;
     }
 }
 
-/// Messages on each stack: memberlist's `HandoffQueueDepth`. One more is not lost as there, it is taken in at once.
+/// Messages on each stack: memberlist's `HandoffQueueDepth`.
 const DEPTH: usize = 1024;
 
 #[cfg(test)]
@@ -63,22 +79,24 @@ mod tests {
         for (kind, body) in
             [(kind::SUSPECT, b"1"), (kind::ALIVE, b"2"), (kind::USER, b"3"), (kind::ALIVE, b"4"), (kind::DEAD, b"5")]
         {
-            assert!(handoff.push(kind, body));
+            assert!(handoff.push(FROM, kind, body));
         }
         for answered in [kind::PING, kind::ACK, kind::NACK, kind::INDIRECT_PING] {
-            assert!(!handoff.push(answered, b""), "the reader answers {answered} itself");
+            assert!(!handoff.push(FROM, answered, b""), "the reader answers {answered} itself");
         }
-        let order: Vec<u8> = core::iter::from_fn(|| handoff.pop()).map(|(_, body)| body[0]).collect();
+        let order: Vec<u8> = core::iter::from_fn(|| handoff.pop()).map(|held| held.body[0]).collect();
         assert_eq!(order, *b"42531");
     }
 
     #[test]
     fn it_is_bounded() {
         let mut handoff = Handoff::default();
-        for _ in 0..DEPTH {
-            assert!(handoff.push(kind::DEAD, b""));
+        for _ in 0..=DEPTH {
+            assert!(handoff.push(FROM, kind::DEAD, b""));
         }
-        assert!(!handoff.push(kind::DEAD, b""));
-        assert!(handoff.push(kind::ALIVE, b""), "the other stack has its own room");
+        assert!(handoff.push(FROM, kind::ALIVE, b""), "the other stack has its own room");
+        assert_eq!((handoff.others.len(), handoff.alive.len()), (DEPTH, 1));
     }
+
+    const FROM: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::LOCALHOST), 7946);
 }

@@ -10,12 +10,14 @@
 //!   kernels connect, and that deadlines pass, no gate prevents.
 //!
 //! When it opens, what was held goes on at once; then the reader works through its backlog in order, one datagram each
-//! [`READING_TIME`], and stands still wherever it is when the gate closes again.
+//! [`READING_TIME`], and stands still wherever it is when the gate closes again. What takes in the messages about members
+//! that the reader hands on gets its turn when the reader has nothing to read, stands still, or has read for [`TURN`].
 
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::VecDeque;
 
+use swim_core::Instant;
 use swim_core::node::input::StreamAction;
 
 use super::host::{Arrival, Role};
@@ -31,6 +33,8 @@ pub(super) struct Gate {
     buffered: usize,
     /// A look at the backlog is in the agenda.
     reading: bool,
+    /// When the reader's turn ends, while it works through a backlog.
+    turn: Option<Instant>,
     received: VecDeque<Arrival>,
     unsent: VecDeque<StreamAction>,
 }
@@ -46,6 +50,7 @@ impl World {
         gate.closed = closed;
         host.blocked = closed;
         if closed {
+            self.end_turn(id);
             return;
         }
         let (unsent, received) = (core::mem::take(&mut gate.unsent), core::mem::take(&mut gate.received));
@@ -125,6 +130,7 @@ impl World {
     }
 
     fn read_on(&mut self, id: HostId) {
+        let now = self.now;
         let host = self.host_mut(id);
         if matches!(host.role, Role::Gone) {
             return;
@@ -134,12 +140,51 @@ impl World {
         // The next one is in the reader's hands from now on.
         gate.buffered -= gate.backlog.front().map_or(0, |(_, next)| next.len());
         gate.reading = true;
+        let is_last = gate.backlog.is_empty();
+        let turn = gate.turn;
+        if turn.is_some_and(|end| now >= end) {
+            self.end_turn(id);
+        }
+        if !is_last && turn.is_none_or(|end| now >= end) {
+            self.begin_turn(id);
+        }
         self.deliver(id, Arrival::Datagram { from, datagram });
+        if is_last {
+            self.end_turn(id);
+        }
         self.drain(id);
-        self.schedule(self.now + self.reading_time, Happening::Read(id));
+        self.schedule(now + self.reading_time, Happening::Read(id));
+    }
+
+    fn begin_turn(&mut self, id: HostId) {
+        let end = self.now + TURN;
+        if let Some(gate) = self.host_mut(id).gate.as_deref_mut() {
+            gate.turn = Some(end);
+            self.hold_handed_off(id, true);
+        }
+    }
+
+    /// What the reader has handed on is taken in.
+    fn end_turn(&mut self, id: HostId) {
+        let turn = self.host_mut(id).gate.as_deref_mut().and_then(|gate| gate.turn.take());
+        if turn.is_some() {
+            self.hold_handed_off(id, false);
+            self.drain(id);
+        }
+    }
+
+    fn hold_handed_off(&mut self, id: HostId, waits: bool) {
+        let now = self.local_time(id);
+        if let Role::Node(node) = &mut self.host_mut(id).role {
+            node.hold_handed_off(now, waits);
+        }
     }
 }
 
 /// What it takes to receive, decode and hand on one datagram of a backlog. Serf 0.9.4 spent 70 to 130 µs of processor
 /// time on each of 15 000 (a ping 99, a compressed compound of twelve updates 127), on a current core that it had for itself.
 pub const READING_TIME: Duration = Duration::from_micros(100);
+
+/// How long the reader of an agent with one core may go on before others get their turn: Go takes the processor from
+/// whoever has had it for so long (`runtime/proc.go`, forcePreemptNS).
+pub const TURN: Duration = Duration::from_millis(10);
