@@ -210,12 +210,16 @@ pub(crate) struct StopGuard<R: Runtime>(pub(crate) Arc<Shared<R>>);
 impl<R: Runtime> Drop for StopGuard<R> {
     fn drop(&mut self) {
         self.0.stop();
+        // What a defect has left behind is not to be written down.
+        let is_sound = !self.0.guarded.is_poisoned();
         if let Some(trace) = &self.0.trace {
+            if is_sound {
+                self.0.with(|guarded, _| guarded.node.checkpoint());
+            }
             trace.close();
         }
         if let Some(snapshot) = &self.0.snapshot {
-            // What a defect has left behind is not to be written down.
-            if !self.0.guarded.is_poisoned() {
+            if is_sound {
                 self.0.with(|guarded, _| snapshot.follow(&mut guarded.node));
             }
             snapshot.close();

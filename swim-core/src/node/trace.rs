@@ -854,7 +854,26 @@ impl<S: Sink> Traced<S> {
         self.sink.write(&self.record);
     }
 
-    fn checkpoint(&mut self) {
+    /// Notes a hash of all outputs so far, for a replay to compare. One is written every 64 datagrams; this is for the end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::{Replay, Step};
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.leave(now);
+    /// node.checkpoint();
+    /// let trace = node.into_sink(); // which notes another one
+    /// let mut replay = Replay::new(&trace, Keyring::new(), None)?;
+    /// let steps = [(); 4].map(|()| replay.step(|_| {}));
+    /// assert!(matches!(steps, [Ok(Step::Input(_)), Ok(Step::Checkpoint), Ok(Step::Checkpoint), Ok(Step::End)]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn checkpoint(&mut self) {
         self.since_checkpoint = 0;
         let Outputs { datagrams, actions } = &self.outputs;
         self.record.clear();
