@@ -46,11 +46,19 @@ impl RecentIntents {
         self.about(name).is_some_and(|(intent, _)| intent == Intent::Leave)
     }
 
-    /// Remembers an intent, unless we know of one as late; whether it did.
-    fn upsert(&mut self, cx: &mut Cx<'_>, name: &[u8], intent: Intent, time: LamportTime, max: usize) -> bool {
+    /// Remembers an intent, unless we know of one as late; whether it did. One that is `listed` also counts if it is as late
+    /// as another one.
+    fn upsert(
+        &mut self,
+        cx: &mut Cx<'_>,
+        name: &[u8],
+        (intent, time): (Intent, LamportTime),
+        listed: bool,
+        max: usize,
+    ) -> bool {
         let heard = cx.now;
         if let Some(known) = self.by_name.get_mut(name) {
-            let newer = time > known.time;
+            let newer = time > known.time || listed && time == known.time && intent != known.intent;
             if newer {
                 *known = RecentIntent { intent, time, heard };
             }
@@ -74,6 +82,19 @@ impl RecentIntents {
 impl Serf {
     /// Somebody means to leave, or is made to. Whether others should hear it from us.
     pub(super) fn handle_leave_intent(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, leave: &Leave<'_>) -> bool {
+        self.take_leave(cx, swim, leave, false)
+    }
+
+    /// Somebody whose last intent is of this time is among those who have left, or are leaving, where a full state
+    /// exchange comes from. That counts even if it is the last that we know of: the list says that it was to leave.
+    ///
+    /// Serf takes the time for one later. Then each exchange between two who know the same makes it one later still, and
+    /// one that has come back, and says so, is behind for ever.
+    pub(super) fn handle_listed_leave(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, node: &[u8], ltime: LamportTime) {
+        self.take_leave(cx, swim, &Leave { ltime, node, prune: false }, true);
+    }
+
+    fn take_leave(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, leave: &Leave<'_>, listed: bool) -> bool {
         if !self.clock.witness(leave.ltime) {
             cx.stats.lamport_times_refused += 1;
             return false;
@@ -81,10 +102,10 @@ impl Serf {
         let Some(id) = self.known(cx, leave.node) else {
             self.heal_forget(leave.node);
             let max = self.config.recent_intents_max;
-            return self.recent_intents.upsert(cx, leave.node, Intent::Leave, leave.ltime, max);
+            return self.recent_intents.upsert(cx, leave.node, (Intent::Leave, leave.ltime), listed, max);
         };
         let record = self.records.get(id);
-        if leave.ltime <= record.status_time {
+        if leave.ltime < record.status_time || leave.ltime == record.status_time && !listed {
             return false;
         }
         if id == self.local && self.leaving == Leaving::No {
@@ -119,7 +140,7 @@ impl Serf {
         }
         let Some(id) = self.known(cx, join.node) else {
             let max = self.config.recent_intents_max;
-            return self.recent_intents.upsert(cx, join.node, Intent::Join, join.ltime, max);
+            return self.recent_intents.upsert(cx, join.node, (Intent::Join, join.ltime), false, max);
         };
         let record = self.records.get(id);
         if join.ltime <= record.status_time {

@@ -10,7 +10,7 @@ use crate::serf::Serf;
 use crate::serf::leave::Leaving;
 use crate::serf::member::{Record, Status};
 use crate::swim::Swim;
-use crate::wire::serf::{Clocks, Join, Leave, SerfMessage};
+use crate::wire::serf::{Clocks, Join, SerfMessage};
 
 impl Serf {
     /// Appends our state.
@@ -58,9 +58,7 @@ impl Serf {
             }
         }
         for (node, time) in &left {
-            // One later than what is known: a leave that everybody has accepted already must win here, too.
-            let ltime = LamportTime(time.0.saturating_add(1));
-            self.handle_leave_intent(cx, swim, &Leave { ltime, node, prune: false });
+            self.handle_listed_leave(cx, swim, node, *time);
         }
         let own = cx.roster.slot(self.local).name.clone();
         let mut contested = false;

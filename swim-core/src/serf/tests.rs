@@ -294,13 +294,41 @@ fn state_exchanges_carry_intents() {
         let mut ours = Scene::with(status);
         ours.serf.merge(&mut ours.parts.cx(), &mut ours.swim, &state, false);
         assert_eq!(ours.status(), Some(becomes));
-        assert_eq!(ours.status_time(), 2, "one more than they know");
         assert_eq!(ours.serf.clock.time(), LamportTime(51));
         assert_eq!(ours.serf.queue_len(), 0);
+        // Nobody who tells it once more makes it later, so that one who has come back is heard.
+        for _ in 0..3 {
+            let mut again = Vec::new();
+            ours.serf.encode_state(&ours.parts.roster, &mut again);
+            ours.serf.merge(&mut ours.parts.cx(), &mut ours.swim, &again, false);
+            ours.serf.merge(&mut ours.parts.cx(), &mut ours.swim, &state, false);
+        }
+        assert_eq!((ours.status(), ours.status_time()), (Some(becomes), 1));
+        ours.serf.handle_join_intent(&mut ours.parts.cx(), &Join { ltime: LamportTime(2), node: b"b" });
+        assert_eq!(ours.status() == Some(Alive), status == Alive, "whoever has failed has to come back first");
     }
     let mut ours = Scene::new();
     ours.serf.merge(&mut ours.parts.cx(), &mut ours.swim, b"\x02garbage", false);
     assert_eq!(ours.parts.stats.messages_malformed, 1);
+}
+
+/// The list counts against what a stranger was heard to intend at the same time, too, and not against what came later.
+#[test]
+fn strangers_are_listed_as_leaving() {
+    for (heard, listed, leaves) in [(7, 6, false), (7, 7, true), (7, 8, true)] {
+        let mut state = Vec::new();
+        Codec::Native.encode_serf_push_pull(
+            &Clocks::default(),
+            [(&b"stranger"[..], LamportTime(listed))].into_iter(),
+            [&b"stranger"[..]].into_iter(),
+            core::iter::empty::<Option<(LamportTime, core::iter::Empty<_>)>>(),
+            &mut state,
+        );
+        let mut scene = Scene::new();
+        scene.serf.handle_join_intent(&mut scene.parts.cx(), &Join { ltime: LamportTime(heard), node: b"stranger" });
+        scene.serf.merge(&mut scene.parts.cx(), &mut scene.swim, &state, false);
+        assert_eq!(scene.serf.recent_intents.says_left(b"stranger"), leaves, "listed at {listed}");
+    }
 }
 
 /// Intents that would fit no packet are not passed on: they would close the queue for all others.

@@ -95,12 +95,15 @@ impl<'a> Cluster<'a> {
                 return Some((
                     "agreement",
                     format!(
-                        "n{by} has {} {} ({:?}) at {} with incarnation {}; it is at {} with {}",
+                        "n{by} has {} {} since {} ({:?}) at {} with incarnation {}; it is {} since {} at {} with {}",
                         member.name(),
                         member.status(),
+                        member.status_time(),
                         member.state(),
                         member.address(),
                         member.incarnation(),
+                        own.status(),
+                        own.status_time(),
                         owner.address,
                         own.incarnation()
                     ),
