@@ -122,8 +122,9 @@ fn create(path: &Path) -> io::Result<File> {
 
 /// Bytes of a trace between the node and the thread that writes them.
 ///
-/// They are written when [`TRACE_GATHERED_MAX`] bytes have gathered or [`TRACE_GATHERING`] is over, or at the end: to wake a
-/// thread for each datagram costs a quiet node more than the recording does. When the process is killed, that much of the
+/// They are written every [`TRACE_GATHERING`], when [`TRACE_GATHERED_MAX`] bytes have gathered, and at the end: to wake a
+/// thread for each datagram costs a quiet node more than the recording does, and a node is never so quiet that there is
+/// nothing to write. When the process is killed, that much of the
 /// trace may be missing.
 ///
 /// The node's lock is held while they are added, so adding only copies. When the disk falls [`TRACE_WAITING_MAX`]
@@ -152,8 +153,8 @@ impl Trace {
         } else {
             let before = waiting.bytes.len();
             waiting.bytes.extend_from_slice(bytes);
-            // Otherwise the writer sleeps on, or is at work and will look again.
-            if before > 0 && (before >= TRACE_GATHERED_MAX || waiting.bytes.len() < TRACE_GATHERED_MAX) {
+            // Otherwise the writer looks by itself, or is at work and will look again.
+            if before >= TRACE_GATHERED_MAX || waiting.bytes.len() < TRACE_GATHERED_MAX {
                 return;
             }
         }
@@ -171,14 +172,10 @@ impl Trace {
         let mut bytes = Vec::new();
         loop {
             let over = {
-                let mut waiting = lock(&self.waiting);
-                while waiting.bytes.is_empty() && !waiting.over {
-                    waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-                }
                 let gathers = |waiting: &mut Waiting| !waiting.over && waiting.bytes.len() < TRACE_GATHERED_MAX;
-                (waiting, _) = self
+                let (mut waiting, _) = self
                     .changed
-                    .wait_timeout_while(waiting, TRACE_GATHERING, gathers)
+                    .wait_timeout_while(lock(&self.waiting), TRACE_GATHERING, gathers)
                     .unwrap_or_else(PoisonError::into_inner);
                 bytes.clear();
                 core::mem::swap(&mut bytes, &mut waiting.bytes);
