@@ -261,8 +261,17 @@ impl<'a> Stage<'a> {
         self.until_agreed(self.scaled(SETTLING_MAX))
     }
 
-    /// Whoever was started without a memory that holds is shown the way by an operator.
+    /// Whoever was started without a memory that holds is shown the way by an operator, and impostors to whom they
+    /// imitate: what they were to join may have been out of reach.
     fn rejoin(&mut self) {
+        for name in &self.nodes {
+            if let [imitated, impostors @ ..] = &name.running[..] {
+                let address = self.world.address(*imitated);
+                for impostor in impostors {
+                    self.world.join(*impostor, &[address], false);
+                }
+            }
+        }
         // Of those who have been there all the time, if there is one.
         let running = self.nodes.iter().filter_map(|name| Some((name.lost, *name.running.first()?)));
         let Some((_, door)) = running.min_by_key(|(lost, _)| *lost) else { return };
