@@ -184,7 +184,11 @@ impl Receiver {
         }
         self.pause = None;
         let mut datagram = DATAGRAM.take();
-        datagram.resize(DATAGRAM_MAX, 0);
+        if datagram.is_empty() {
+            // Not resized: memory that comes zeroed is not touched before something is read into it, and most datagrams
+            // are of one page.
+            datagram = vec![0; DATAGRAM_MAX];
+        }
         let more = self.receive_into(&mut datagram, shared, socket);
         DATAGRAM.set(datagram);
         more
