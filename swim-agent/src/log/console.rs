@@ -6,8 +6,11 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::io::{Write, stdout};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::log::{Entry, Format, Level, json};
 
@@ -18,7 +21,7 @@ pub(crate) struct Console {
 }
 
 struct Shared {
-    lines: SyncSender<Job>,
+    lines: Sender<Job>,
     /// Log lines that came before the release; `None` after it.
     held: Option<VecDeque<String>>,
     dropped: u64,
@@ -33,8 +36,9 @@ enum Job {
 impl Console {
     /// Writes to standard output.
     pub(crate) fn new() -> Self {
-        let (lines, jobs) = sync_channel(WAITING_MAX);
-        std::thread::spawn(move || write_lines(&jobs));
+        // Not the standard library's: that one takes the memory for all that may wait at once.
+        let (lines, jobs) = channel(WAITING_MAX);
+        std::thread::spawn(move || write_lines(jobs));
         Self {
             shared: Arc::new(Mutex::new(Shared {
                 lines,
@@ -150,8 +154,8 @@ fn json_line(level: Level, text: &str) -> String {
     json::line(&Entry { time: &time, level, component: "agent", text, event: None, fields: &[] })
 }
 
-fn write_lines(jobs: &Receiver<Job>) {
-    while let Ok(job) = jobs.recv() {
+fn write_lines(mut jobs: Receiver<Job>) {
+    while let Some(job) = jobs.blocking_recv() {
         match job {
             // A closed terminal is no reason to stop.
             Job::Line(line) => drop(writeln!(stdout(), "{line}")),
