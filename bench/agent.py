@@ -539,9 +539,9 @@ def find_programs(options):
     if not serf:
         raise Unusable(f"there is no {options.serf!r} in the PATH. Debian, Ubuntu: apt-get install serf; or name one: --serf=PATH")
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    swim = pathlib.Path(options.swim) if options.swim else target / "release" / "swim"
+    swim = pathlib.Path(options.swim) if options.swim else target / "dist" / "swim"
     if not os.access(swim, os.X_OK):
-        raise Unusable(f"there is no {swim}. Build it: cargo build --release -p swim-agent; or name one: --swim=PATH")
+        raise Unusable(f"there is no {swim}. Build it: cargo build-dist; or name one: --swim=PATH")
     return {"serf": serf, "swim --wire serf": str(swim.resolve()), "swim": str(swim.resolve())}
 
 
@@ -554,7 +554,7 @@ def parse(arguments):
     parser.add_argument("--large", action="store_true", help="also 200 agents of each kind, and 500 of swim: takes 2 GiB of memory")
     parser.add_argument("--json", metavar="FILE", help="write everything measured to this file as well; - for standard output, in place of the table")
     parser.add_argument("--serf", default="serf", metavar="PATH", help="the serf to measure (default: the one in the PATH)")
-    parser.add_argument("--swim", metavar="PATH", help="the swim to measure (default: the release build)")
+    parser.add_argument("--swim", metavar="PATH", help="the swim to measure (default: that of cargo build-dist)")
     options = parser.parse_args(arguments)
     if options.runs is not None and options.runs < 1:
         parser.error("--runs must be at least 1")
