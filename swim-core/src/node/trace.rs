@@ -217,6 +217,21 @@ impl<S: Sink> Traced<S> {
     }
 
     /// See [`Node::hold_handed_off`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// node.hold_handed_off(now, true);
+    /// node.hold_handed_off(now, false);
+    /// assert_eq!(Replay::new(&node.into_sink(), Keyring::new(), None)?.run()?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn hold_handed_off(&mut self, now: Instant, waits: bool) {
         self.record(now, &Input::HoldHandedOff { waits });
         self.node.hold_handed_off(now, waits);
