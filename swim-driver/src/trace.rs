@@ -124,8 +124,7 @@ fn create(path: &Path) -> io::Result<File> {
 ///
 /// They are written every [`TRACE_GATHERING`], when [`TRACE_GATHERED_MAX`] bytes have gathered, and at the end: to wake a
 /// thread for each datagram costs a quiet node more than the recording does, and a node is never so quiet that there is
-/// nothing to write. When the process is killed, that much of the
-/// trace may be missing.
+/// nothing to write. When the process is killed, that much of the trace may be missing.
 ///
 /// The node's lock is held while they are added, so adding only copies. When the disk falls [`TRACE_WAITING_MAX`]
 /// bytes behind, the trace ends: one with a gap could not be replayed past it.

@@ -80,8 +80,9 @@ pub struct Baseline {
     /// A tick that comes while the probe or the gossip of the last one is under way is kept, one of each, and used as
     /// soon as that is over (Go: `time.Ticker`). Otherwise it is lost.
     pub buffered_ticks: bool,
-    /// What a datagram says about members is taken in when the datagram has been read, alive first, the rest behind
-    /// it, each newest first (memberlist: `net.go`, packetHandler). Otherwise it is taken in as it comes.
+    /// What a datagram says about members is taken in when the datagram has been read, or several if a backlog is read
+    /// ([`Node::hold_handed_off`](crate::Node::hold_handed_off)), alive first, the rest behind it, each newest first
+    /// (memberlist: `net.go`, packetHandler). Otherwise it is taken in as it comes.
     pub newest_first_handoff: bool,
     /// The health score stretches also the time that a direct ack may take (Lifeguard, LHA-Probe). Otherwise, as in
     /// memberlist, only the whole probe.

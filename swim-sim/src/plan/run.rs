@@ -1,5 +1,7 @@
 //! Runs a plan: everybody meets, the steps happen, all is made well again, and then all must be well.
 
+mod nodes;
+
 use core::cell::RefCell;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -9,8 +11,6 @@ use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 use std::rc::Rc;
 
-use swim_core::ids::CommandId;
-use swim_core::node::input::Reply;
 use swim_core::serf::config::Life;
 use swim_core::serf::direct::Delivery;
 use swim_core::serf::query::Query;
@@ -18,8 +18,8 @@ use swim_core::serf::user_event::UserEvent;
 use swim_core::wire::keyring::Key;
 use swim_core::{Config, Instant, wire};
 
-use super::{Act, Memory, Plan, PlanError, Preset, Step};
-use crate::application::{Application, Desk};
+use self::nodes::PORT;
+use super::{Act, Plan, PlanError, Preset, Step};
 use crate::checks::{Checks, Cluster, Running, Violation};
 use crate::network::{Bandwidth, Bursts, Latency, Link, Reordering};
 use crate::rng::Rng;
@@ -259,30 +259,6 @@ impl<'a> Stage<'a> {
             self.run_for(JOINING.as_millis() as u64)?;
         }
         self.until_agreed(self.scaled(SETTLING_MAX))
-    }
-
-    /// Whoever was started without a memory that holds is shown the way by an operator, and impostors to whom they
-    /// imitate: what they were to join may have been out of reach.
-    fn rejoin(&mut self) {
-        for name in &self.nodes {
-            if let [imitated, impostors @ ..] = &name.running[..] {
-                let address = self.world.address(*imitated);
-                for impostor in impostors {
-                    self.world.join(*impostor, &[address], false);
-                }
-            }
-        }
-        // Of those who have been there all the time, if there is one.
-        let running = self.nodes.iter().filter_map(|name| Some((name.lost, *name.running.first()?)));
-        let Some((_, door)) = running.min_by_key(|(lost, _)| *lost) else { return };
-        let address = self.world.address(door);
-        for number in 1..self.nodes.len() {
-            if let (true, Some(host)) = (self.nodes[number].lost, self.nodes[number].running.first().copied())
-                && host != door
-            {
-                self.world.join(host, &[address], false);
-            }
-        }
     }
 
     /// Some of those who are there have something to say, and everybody hears it.
@@ -525,71 +501,6 @@ impl<'a> Stage<'a> {
         *network.default_link_mut() = link;
     }
 
-    fn start(&mut self, number: u32, address: SocketAddr, memory: &[swim_core::serf::snapshot::Record<'static>]) {
-        let config = self.plan.config(number, address);
-        let host = self.world.start(config).expect("a preset, and small changes to it");
-        let name = &mut self.nodes[number as usize];
-        name.running.push(host);
-        (name.last, name.address) = (Some(host), address);
-        self.checks.borrow_mut().started(host, number);
-        if !memory.is_empty() {
-            self.world.restore(host, memory);
-        }
-        // Also the one whose name it has taken: with nobody else there, they would never hear of each other.
-        let running = self.nodes.iter().flat_map(|name| &name.running);
-        let doors = running.map(|host| self.world.address(*host)).filter(|door| *door != address);
-        let doors = doors.take(DOORS).collect();
-        if self.plan.setting.seeds {
-            self.look_up_seeds();
-        } else if memory.is_empty() {
-            self.world.run_application(host, Newcomer { doors });
-        }
-    }
-
-    /// The names of the seeds stand for wherever the first nodes are now. While fewer than two of them run, they stand
-    /// for others, too, as somebody who keeps them would see to: nobody could find the cluster otherwise.
-    fn look_up_seeds(&mut self) {
-        let names = self.nodes.iter().skip(1).take(DOORS).filter(|name| name.last.is_some());
-        let mut seeds: Vec<_> = names.map(|name| name.address).collect();
-        let running: Vec<HostId> = self.nodes.iter().flat_map(|name| name.running.iter().copied()).collect();
-        let stays = |host: &&HostId| self.world.node(**host).is_some_and(|node| node.life() == Life::Alive);
-        let staying = running.iter().filter(stays).map(|host| self.world.address(*host));
-        let (known, others): (Vec<_>, Vec<_>) = staying.partition(|address| seeds.contains(address));
-        seeds.extend(others.iter().take(2_usize.saturating_sub(known.len())));
-        for host in running {
-            self.world.set_names(host, &seeds);
-        }
-    }
-
-    fn restart(&mut self, number: u32, memory: Memory, moved: bool) {
-        let name = &self.nodes[number as usize];
-        let (true, Some(last)) = (name.running.is_empty(), name.last) else { return };
-        let address = if moved { self.fresh_address() } else { name.address };
-        let lines = self.world.snapshot(last);
-        let lines = match memory {
-            Memory::Nothing => Vec::new(),
-            Memory::Snapshot => lines.to_vec(),
-            Memory::OldSnapshot => lines[..lines.len() / 2].to_vec(),
-        };
-        self.nodes[number as usize].lost = true;
-        self.start(number, address, &lines);
-    }
-
-    fn crash(&mut self, number: u32) {
-        let now = self.world.now();
-        let running = core::mem::take(&mut self.nodes[number as usize].running);
-        let was_there = !running.is_empty();
-        for host in running {
-            self.world.crash(host);
-            self.checks.borrow_mut().ended(host, false);
-        }
-        self.nodes[number as usize].frozen_until = Instant::ZERO;
-        // It is the only harm, and all others have been got over.
-        if was_there && self.harms_are_over(now) {
-            self.news.push((now + self.scaled(self.completeness()), number, self.harms));
-        }
-    }
-
     /// Whether, but for what begins this moment, all has been well for a while.
     fn harms_are_over(&self, now: Instant) -> bool {
         self.plan.steps.iter().all(|Step { at, lasts, what }| {
@@ -625,30 +536,6 @@ impl<'a> Stage<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Ends the processes of those who have lost their names, and of those who have left.
-    fn dismiss(&mut self) {
-        let lost = self.checks.borrow_mut().take_lost();
-        let mut gone: Vec<HostId> = lost;
-        for name in &self.nodes {
-            let left =
-                name.running.iter().filter(|host| self.world.node(**host).is_some_and(|n| n.life() == Life::Left));
-            gone.extend(left.copied());
-        }
-        for host in gone {
-            for name in &mut self.nodes {
-                if let Some(at) = name.running.iter().position(|running| *running == host) {
-                    name.running.remove(at);
-                    self.world.crash(host);
-                    self.checks.borrow_mut().ended(host, !name.running.is_empty());
-                    if let Some(other) = name.running.first() {
-                        name.address = self.world.address(*other);
-                        name.last = Some(*other);
-                    }
-                }
-            }
-        }
     }
 
     fn ask_for_news(&mut self) -> Result<(), Violation> {
@@ -728,12 +615,6 @@ impl<'a> Stage<'a> {
         number.map_or_else(|| format!("{host:?}"), |number| format!("n{number}"))
     }
 
-    fn fresh_address(&mut self) -> SocketAddr {
-        self.addresses += 1;
-        let [_, a, b, c] = self.addresses.to_be_bytes();
-        SocketAddr::new(IpAddr::from([10, a, b, c]), PORT)
-    }
-
     /// The preset for the internet is slower in everything.
     fn scaled(&self, time: Duration) -> Duration {
         match self.plan.setting.preset {
@@ -763,38 +644,6 @@ impl Plan {
     }
 }
 
-/// Joins by way of whoever was there when it started, again and again while it is alone.
-struct Newcomer {
-    doors: Vec<SocketAddr>,
-}
-
-impl Newcomer {
-    fn try_the_doors(&self, desk: &mut Desk<'_>) {
-        if !self.doors.is_empty() && desk.node().members().nth(1).is_none() {
-            desk.join(&self.doors, false);
-        }
-    }
-}
-
-impl Application for Newcomer {
-    fn on_start(&mut self, desk: &mut Desk<'_>) {
-        self.try_the_doors(desk);
-    }
-
-    fn on_reply(&mut self, desk: &mut Desk<'_>, _command: CommandId, reply: &Reply) {
-        if let Reply::Done(Err(_)) = reply {
-            desk.wake_in(Duration::from_secs(5));
-        }
-    }
-
-    fn on_wake(&mut self, desk: &mut Desk<'_>) {
-        self.try_the_doors(desk);
-    }
-}
-
-const PORT: u16 = 7946;
-/// Others that a newcomer knows, and nodes that are seeds.
-const DOORS: usize = 3;
 /// After so long somebody looks whether a process has to end.
 const SLICE: Duration = Duration::from_secs(1);
 /// How often everybody's whole table is looked at.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::plan::Memory;
 
 fn plan(nodes: u32) -> Plan {
     Plan { seed: 1, nodes, setting: super::super::Setting::default(), steps: Vec::new(), seconds: 0 }
