@@ -2,6 +2,7 @@
 //!
 //! | name | level | fields | says |
 //! |---|---|---|---|
+//! | `encryption_not_enforced` | WARN | `incoming`, `outgoing` | there are keys, and plain text is taken in or sent all the same |
 //! | `datagram_dropped` | DEBUG | `from`, `error` | a datagram was dropped whole |
 //! | `message_dropped` | DEBUG | `from` | a message inside a good datagram could not be read |
 //! | `probe_failed` | INFO | `member` | no ack, direct or relayed, within the probe |

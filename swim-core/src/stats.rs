@@ -59,6 +59,11 @@ pub struct Stats {
     /// With a wrong checksum, or without one where it must be.
     pub datagrams_bad_checksum: u64,
 
+    // Datagrams taken in all the same.
+    /// Plain though we have keys, with [`verify_incoming`](crate::wire::Config::verify_incoming) off: while this grows,
+    /// somebody does not seal yet.
+    pub datagrams_unsealed: u64,
+
     // Messages and claims dropped inside good datagrams, by reason.
     /// Not what their kind demands; on streams and among Serf's messages, too.
     pub messages_malformed: u64,

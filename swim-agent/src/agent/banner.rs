@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 
 use swim_tokio::Cluster;
+use swim_tokio::swim_core::wire;
 
 use crate::config::Settings;
 use crate::log::console::Console;
@@ -23,7 +24,7 @@ pub(crate) fn print(
         console.info(&format!("Advertise addr: '{}'", cluster.advertised_address()));
     }
     console.info(&format!("                   RPC addr: '{rpc}'"));
-    console.info(&format!("                  Encrypted: {}", !config.wire.keyring.is_empty()));
+    console.info(&format!("                  Encrypted: {}", encrypted(&config.wire)));
     console.info(&format!("                   Snapshot: {}", !settings.snapshot_path.is_empty()));
     console.info(&format!("                    Profile: {}", settings.profile));
     console.info(&format!("Message Compression Enabled: {}", config.wire.compression));
@@ -32,5 +33,15 @@ pub(crate) fn print(
     }
     if let Some(metrics) = metrics {
         console.info(&format!("                    Metrics: 'http://{metrics}/metrics'"));
+    }
+}
+
+/// Serf's word, and in capitals what Serf does not have.
+fn encrypted(wire: &wire::Config) -> &'static str {
+    match (wire.keyring.is_empty(), wire.verify_outgoing, wire.verify_incoming) {
+        (true, ..) => "false",
+        (false, true, true) => "true",
+        (false, true, false) => "true, BUT PLAIN PACKETS ARE ACCEPTED (encrypt_verify_incoming is off)",
+        (false, false, _) => "NOT YET: plain packets are sent and accepted (encrypt_verify_outgoing is off)",
     }
 }

@@ -161,6 +161,13 @@ pub(crate) fn configure(options: &mut Options, settings: &Settings) -> Result<()
         other => return Err(format!("Unknown wire format: {other}. There are: native, serf")),
     };
     config.wire.compression = !settings.disable_compression;
+    config.wire.verify_incoming = settings.encrypt_verify_incoming.unwrap_or(true);
+    config.wire.verify_outgoing = settings.encrypt_verify_outgoing.unwrap_or(true);
+    if config.wire.verify_incoming && !config.wire.verify_outgoing {
+        return Err("encrypt_verify_outgoing is off and encrypt_verify_incoming is on: with a key, the agent would refuse \
+                    what others like it send. While a cluster gets its key, both are off, then the first is on, then both"
+            .to_owned());
+    }
     // Serf's agent has these fixed.
     (config.serf.coalesce_period, config.serf.quiescent_period) = (COALESCE_PERIOD, QUIESCENT_PERIOD);
     (config.serf.user_coalesce_period, config.serf.user_quiescent_period) = (COALESCE_PERIOD, QUIESCENT_PERIOD);
@@ -306,6 +313,24 @@ mod tests {
         for (name, valid) in table {
             assert_eq!(VALID_NAMES(name.as_bytes()).is_ok(), valid, "{name}");
         }
+    }
+
+    #[test]
+    fn steps_towards_a_key() {
+        let configured = |incoming, outgoing| {
+            let mut options = Options::lan("a", "127.0.0.1:0".parse().unwrap());
+            let (encrypt_verify_incoming, encrypt_verify_outgoing) = (incoming, outgoing);
+            let settings = Settings { encrypt_verify_incoming, encrypt_verify_outgoing, ..Settings::defaults() };
+            configure(&mut options, &settings).map(|()| {
+                let wire::Config { verify_incoming, verify_outgoing, .. } = options.config.wire;
+                (verify_incoming, verify_outgoing)
+            })
+        };
+        assert_eq!(configured(None, None), Ok((true, true)));
+        assert_eq!(configured(Some(false), None), Ok((false, true)));
+        assert_eq!(configured(Some(false), Some(false)), Ok((false, false)));
+        let error = configured(None, Some(false)).unwrap_err();
+        assert!(error.starts_with("encrypt_verify_outgoing is off and encrypt_verify_incoming is on"), "{error}");
     }
 
     #[test]

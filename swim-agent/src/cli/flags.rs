@@ -109,7 +109,12 @@ impl Parsed {
 
     /// Whether `name` is on.
     pub(crate) fn is_on(&self, name: &str) -> bool {
-        self.text(name).and_then(bool_value).unwrap_or(false)
+        self.choice(name).unwrap_or(false)
+    }
+
+    /// What was said of `name`, if anything.
+    pub(crate) fn choice(&self, name: &str) -> Option<bool> {
+        self.text(name).and_then(bool_value)
     }
 
     /// The integer given for `name`.

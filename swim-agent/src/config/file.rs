@@ -13,6 +13,8 @@ use crate::io_text::io_text;
 enum Key {
     Text(fn(&mut Settings) -> &mut String),
     Flag(fn(&mut Settings) -> &mut bool),
+    /// A flag that is on where nobody says anything.
+    OnFlag(fn(&mut Settings) -> &mut Option<bool>),
     /// A flag that says the opposite of its setting.
     Not(fn(&mut Settings) -> &mut bool),
     Number(fn(&mut Settings) -> &mut u64),
@@ -35,6 +37,8 @@ const KEYS: &[(&str, Key)] = &[
     ("enable_compression",        Key::Not(|s| &mut s.disable_compression)),
     ("enable_syslog",             Key::Flag(|s| &mut s.enable_syslog)),
     ("encrypt_key",               Key::Text(|s| &mut s.encrypt_key)),
+    ("encrypt_verify_incoming",   Key::OnFlag(|s| &mut s.encrypt_verify_incoming)),
+    ("encrypt_verify_outgoing",   Key::OnFlag(|s| &mut s.encrypt_verify_outgoing)),
     ("event_handlers",            Key::Texts(|s| &mut s.event_handlers)),
     ("handler_queue",             Key::Number(|s| &mut s.handler_queue)),
     ("handler_skip_busy",         Key::Flag(|s| &mut s.handler_skip_busy)),
@@ -164,6 +168,7 @@ fn apply(
         (Key::Text(field), Value::String(text)) => field(settings).clone_from(text),
         (Key::Flag(field), Value::Bool(value)) => *field(settings) = *value,
         (Key::Not(field), Value::Bool(value)) => *field(settings) = !value,
+        (Key::OnFlag(field), Value::Bool(value)) => *field(settings) = Some(*value),
         (Key::Duration(field), Value::String(text)) => *field(settings) = Some(parse_duration(text)?),
         (Key::Number(field), Value::Number(number)) if number.is_i64() || number.is_u64() => {
             // Go's zero and negative values override nothing.
@@ -187,7 +192,7 @@ fn apply(
         }
         (Key::Group(keys), Value::Object(entries)) => apply_all(name, keys, entries, settings, faults)?,
         (Key::Text(_) | Key::Duration(_), _) => faults.push(wrong_type(name, "string", value)),
-        (Key::Flag(_) | Key::Not(_), _) => faults.push(wrong_type(name, "bool", value)),
+        (Key::Flag(_) | Key::Not(_) | Key::OnFlag(_), _) => faults.push(wrong_type(name, "bool", value)),
         (Key::Number(_), _) => faults.push(wrong_type(name, "int", value)),
         (Key::Texts(_), _) => faults.push(wrong_type(name, "[]string", value)),
         (Key::Tags, _) => faults.push(wrong_type(name, "map[string]string", value)),
@@ -243,7 +248,7 @@ mod tests {
     fn every_key() {
         let text = br#"{
             "NODE_NAME": "n", "role": "r", "tags": {"a": "1"}, "bind": "b", "interface": "lo", "advertise": "c",
-            "encrypt_key": "k", "start_join": ["x", "y"], "replay_on_join": true, "retry_join": ["z"],
+            "encrypt_key": "k", "encrypt_verify_incoming": false, "encrypt_verify_outgoing": true, "start_join": ["x", "y"], "replay_on_join": true, "retry_join": ["z"],
             "retry_interval": "1m", "retry_max_attempts": 3, "log_level": "debug", "profile": "wan", "wire": "serf",
             "protocol": 4, "rpc_addr": "d", "rpc_auth": "e", "enable_compression": false, "broadcast_timeout": "2s",
             "leave_on_terminate": true, "skip_leave_on_interrupt": true, "reconnect_timeout": "1h",
@@ -265,6 +270,8 @@ mod tests {
             interface: "lo".into(),
             advertise: "c".into(),
             encrypt_key: "k".into(),
+            encrypt_verify_incoming: Some(false),
+            encrypt_verify_outgoing: Some(true),
             start_join: vec!["x".into(), "y".into()],
             replay_on_join: true,
             retry_join: vec!["z".into()],

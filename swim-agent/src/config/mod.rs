@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) interface: String,
     pub(crate) advertise: String,
     pub(crate) encrypt_key: String,
+    pub(crate) encrypt_verify_incoming: Option<bool>,
+    pub(crate) encrypt_verify_outgoing: Option<bool>,
     pub(crate) start_join: Vec<String>,
     pub(crate) replay_on_join: bool,
     pub(crate) retry_join: Vec<String>,
@@ -101,6 +103,8 @@ impl Settings {
             interface,
             advertise,
             encrypt_key,
+            encrypt_verify_incoming,
+            encrypt_verify_outgoing,
             start_join,
             replay_on_join,
             retry_join,
@@ -200,6 +204,8 @@ impl Settings {
                 *mine = theirs;
             }
         }
+        self.encrypt_verify_incoming = encrypt_verify_incoming.or(self.encrypt_verify_incoming);
+        self.encrypt_verify_outgoing = encrypt_verify_outgoing.or(self.encrypt_verify_outgoing);
         self.replay_on_join |= replay_on_join;
         self.disable_compression |= disable_compression;
         self.leave_on_terminate |= leave_on_terminate;

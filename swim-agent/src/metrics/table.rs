@@ -154,6 +154,11 @@ pub(crate) const COUNTERS: &[Family] = &[
         ],
     },
     Family {
+        name: "swim_datagrams_unsealed_total",
+        help: "Datagrams taken in without a seal, though there are keys.",
+        counters: &[stat!(datagrams_unsealed)],
+    },
+    Family {
         name: "swim_messages_dropped_total",
         help: "Messages dropped inside good datagrams or streams, by reason.",
         counters: &[

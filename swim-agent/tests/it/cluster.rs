@@ -1,6 +1,6 @@
 //! Several agents together.
 
-use crate::support::{Agent, swim};
+use crate::support::{Agent, UNHURRIED, swim};
 
 /// Four transmissions of each update: both others hear of a leave. Of the local profile's two, both may go to one of them.
 const LAN: &str = "-profile=lan";
@@ -73,6 +73,49 @@ fn encrypted_agents_find_each_other() {
         let b = Agent::start("b", &[&arguments[..], &["-join", &a.bind.to_string()]].concat());
         a.members_until(|members| count(members, "alive") == 2);
         drop(b);
+    }
+}
+
+/// The three rounds of docs/security.md: in each of them everybody is started anew with other settings, one after the
+/// other, and is understood by those whose turn has not come.
+#[test]
+fn a_running_cluster_gets_a_key() {
+    let key = swim(&["keygen"]).stdout;
+    let encrypt = format!("-encrypt={}", key.trim());
+    let (incoming, outgoing) = ("-encrypt-verify-incoming=false", "-encrypt-verify-outgoing=false");
+    let rounds: [(&[&str], &str, &str); 4] = [
+        (&[], "Encrypted: false\n", ""),
+        (&[&encrypt, incoming, outgoing], "Encrypted: NOT YET: plain packets are sent and accepted", "sent: plain"),
+        (&[&encrypt, incoming], "Encrypted: true, BUT PLAIN PACKETS ARE ACCEPTED", "sent: sealed"),
+        (&[&encrypt], "Encrypted: true\n", ""),
+    ];
+    for (wire, hosts) in [("-wire=native", ["127.0.0.64", "127.0.0.65"]), ("-wire=serf", ["127.0.0.66", "127.0.0.67"])]
+    {
+        let start =
+            |host, name, arguments: &[&str]| Agent::start_at(host, name, &[arguments, &[wire, UNHURRIED]].concat());
+        let mut agents: [Agent; 2] = [start(hosts[0], "a", &[]), start(hosts[1], "b", &[])];
+        for (arguments, banner, warning) in rounds {
+            for turn in [0, 1] {
+                let address = agents[turn].bind;
+                let (bind, join) = (format!("-bind={address}"), format!("-join={}", agents[1 - turn].bind));
+                agents[turn].signal("KILL");
+                agents[turn].ended();
+                let name = ["a", "b"][turn];
+                agents[turn] = Agent::start(name, &[arguments, &[wire, UNHURRIED, &bind, &join]].concat());
+                assert!(agents[turn].output.contains(banner), "{}", agents[turn].output);
+                if !warning.is_empty() {
+                    agents[turn].wait_for("ENCRYPTION IS NOT ENFORCED YET");
+                    agents[turn].wait_for(warning);
+                }
+                for agent in &agents {
+                    agent.members_until(|members| count(members, "alive") == 2);
+                }
+            }
+        }
+        let stranger = Agent::start("stranger", &[wire, UNHURRIED]);
+        assert_eq!(stranger.swim("join", &[&agents[0].bind.to_string()]).code, Some(1));
+        agents[0].wait_for("It does not encrypt");
+        assert!(!agents[0].output.contains("NOT ENFORCED"), "{}", agents[0].output);
     }
 }
 

@@ -52,6 +52,7 @@ use crate::swim::{Introduction, Swim};
 use crate::time::Instant;
 use crate::timers::{Timer, Timers};
 use crate::versions::VersionRange;
+use crate::wire;
 use crate::wire::codec::{Codec, MessageError};
 use crate::wire::envelope::{DatagramError, Envelope, PartError};
 use crate::wire::keyring::Key;
@@ -157,7 +158,15 @@ impl Node {
     pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Result<Self, ConfigError> {
         config.validate()?;
         let mut envelope = Envelope::new(config.wire.clone()).map_err(ConfigError::Wire)?;
-        let codec = config.wire.codec;
+        let wire::Config { codec, verify_incoming, verify_outgoing, ref keyring, .. } = config.wire;
+        if !keyring.is_empty() && !(verify_incoming && verify_outgoing) {
+            log!(
+                WARN,
+                "encryption_not_enforced",
+                incoming = if verify_incoming { "sealed" } else { "sealed or plain" },
+                outgoing = if verify_outgoing { "sealed" } else { "plain" },
+            );
+        }
         let mut hashing = Rng::new(seed, Stream::Hashing);
         let (mut timers, mut outbox, mut stats) =
             (Timers::new(hashing.next_u64()), Outbox::default(), Stats::default());
@@ -302,6 +311,7 @@ impl Node {
             Err(PartError::Unsupported) => core.stats.messages_unknown += 1,
             Err(_) => core.stats.messages_malformed += 1,
         });
+        core.stats.datagrams_unsealed = envelope.unsealed();
         core.take_in_handed_off(codec, now);
         if let Err(error) = opened {
             core.reject(now, from, error);

@@ -36,6 +36,7 @@ pub struct Envelope {
     packed: Vec<u8>,
     /// Buffers for decompressed content, one per level of nesting that has occurred.
     spare: Vec<Vec<u8>>,
+    unsealed: u64,
 }
 
 impl Envelope {
@@ -65,6 +66,7 @@ impl Envelope {
             lengths: Vec::new(),
             packed: Vec::new(),
             spare: Vec::new(),
+            unsealed: 0,
         })
     }
 
@@ -96,7 +98,7 @@ impl Envelope {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open(&mut self, datagram: &mut [u8], each: Each<'_>) -> Result<(), DatagramError> {
-        let Self { config, compressor, spare, .. } = self;
+        let Self { config, compressor, spare, unsealed, .. } = self;
         if datagram.is_empty() {
             return Err(DatagramError::Empty);
         }
@@ -107,13 +109,15 @@ impl Envelope {
             Unpacker { compressor, spare, plain_left: DATAGRAM_PLAIN_MAX, serf: config.codec == Codec::Serf };
         match config.codec {
             Codec::Serf => {
-                let content = open_serf(config, inner)?;
+                let (content, sealed) = open_serf(config, inner)?;
+                *unsealed += u64::from(!sealed && !config.keyring.is_empty());
                 unpacker.deliver(content, 0, each)?;
             }
             Codec::Native => {
                 let flags = check_native_head(config, inner)?;
                 let (head, body) = inner.split_at_mut_checked(NATIVE_HEAD).ok_or(DatagramError::Garbage)?;
                 let content = open_native_body(config, flags, head, &[], body)?;
+                *unsealed += u64::from(flags & FLAG_SEALED == 0 && !config.keyring.is_empty());
                 let content = body.get(content).unwrap_or_default();
                 if flags & FLAG_LZ4 == 0 {
                     unpacker.deliver(content, 0, each)?;
@@ -123,6 +127,27 @@ impl Envelope {
             }
         }
         Ok(())
+    }
+
+    /// How many datagrams were opened that had no seal, though there are keys: with
+    /// [`verify_incoming`](Config::verify_incoming) off only.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::{Config, envelope::Envelope, keyring::Key};
+    ///
+    /// # #[cfg(feature = "encryption")] {
+    /// let mut config = Config { verify_incoming: false, ..Config::serf() };
+    /// config.keyring.add(Key::new(&[7; 32])?)?;
+    /// let mut envelope = Envelope::new(config)?;
+    /// envelope.open(&mut b"\x08hello".to_vec(), &mut |_| {})?;
+    /// assert_eq!(envelope.unsealed(), 1);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn unsealed(&self) -> u64 {
+        self.unsealed
     }
 
     /// Starts a datagram in `buf`, which is cleared.
@@ -607,18 +632,18 @@ impl Unpacker<'_> {
     }
 }
 
-/// From behind the label to the content, which may still be compressed.
-fn open_serf<'a>(config: &Config, inner: &'a mut [u8]) -> Result<&'a [u8], DatagramError> {
+/// From behind the label to the content, which may still be compressed, and whether it was sealed.
+fn open_serf<'a>(config: &Config, inner: &'a mut [u8]) -> Result<(&'a [u8], bool), DatagramError> {
     let first = *inner.first().ok_or(DatagramError::Empty)?;
     if first == NATIVE_MARK {
         return Err(DatagramError::ForeignWire);
     }
-    let content = if config.keyring.is_empty() {
-        0..inner.len()
+    let (content, sealed) = if config.keyring.is_empty() {
+        (0..inner.len(), false)
     } else {
         match cipher::open_serf(&config.keyring, config.label.as_bytes(), inner) {
-            Ok(content) => content,
-            Err(OpenError::NoKey) if !config.verify_incoming => 0..inner.len(),
+            Ok(content) => (content, true),
+            Err(OpenError::NoKey) if !config.verify_incoming => (0..inner.len(), false),
             // A plain ping begins like a sealed packet, so the two can be told apart for the other kinds only.
             Err(OpenError::NoKey) if (2..=KIND_MAX).contains(&first) => return Err(DatagramError::NotSealed),
             Err(OpenError::NoKey) if first > KIND_MAX => return Err(DatagramError::Garbage),
@@ -638,7 +663,7 @@ fn open_serf<'a>(config: &Config, inner: &'a mut [u8]) -> Result<&'a [u8], Datag
     match content.first() {
         None => Err(DatagramError::Empty),
         Some(&kind) if kind > KIND_MAX => Err(DatagramError::Garbage),
-        Some(_) => Ok(content),
+        Some(_) => Ok((content, sealed)),
     }
 }
 
@@ -881,7 +906,10 @@ mod tests {
             (native(0),       &sealed_native[..], Err(SealedWithoutKeys)),
         ];
         for (config, datagram, expected) in table {
-            assert_eq!(opened(&mut envelope(config.clone()), datagram), expected, "{config:?} {datagram:x?}");
+            let mut envelope = envelope(config.clone());
+            assert_eq!(opened(&mut envelope, datagram), expected, "{config:?} {datagram:x?}");
+            let unsealed = expected == plain(datagram) || datagram == plain_native && expected.is_ok();
+            assert_eq!(envelope.unsealed(), u64::from(unsealed), "{config:?} {datagram:x?}");
         }
         let silent = Config { verify_outgoing: false, ..serf(32) };
         assert!(!envelope(silent.clone()).is_sealing());
