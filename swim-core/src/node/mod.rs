@@ -159,7 +159,7 @@ impl Node {
         config.validate()?;
         let mut envelope = Envelope::new(config.wire.clone()).map_err(ConfigError::Wire)?;
         let wire::Config { codec, verify_incoming, verify_outgoing, ref keyring, .. } = config.wire;
-        if !keyring.is_empty() && !(verify_incoming && verify_outgoing) {
+        if !keyring.is_empty() && (!verify_incoming || !verify_outgoing) {
             log!(
                 WARN,
                 "encryption_not_enforced",

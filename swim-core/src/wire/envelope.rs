@@ -110,14 +110,15 @@ impl Envelope {
         match config.codec {
             Codec::Serf => {
                 let (content, sealed) = open_serf(config, inner)?;
-                *unsealed += u64::from(!sealed && !config.keyring.is_empty());
+                *unsealed = unsealed.saturating_add(u64::from(!sealed && !config.keyring.is_empty()));
                 unpacker.deliver(content, 0, each)?;
             }
             Codec::Native => {
                 let flags = check_native_head(config, inner)?;
                 let (head, body) = inner.split_at_mut_checked(NATIVE_HEAD).ok_or(DatagramError::Garbage)?;
                 let content = open_native_body(config, flags, head, &[], body)?;
-                *unsealed += u64::from(flags & FLAG_SEALED == 0 && !config.keyring.is_empty());
+                let plain = flags & FLAG_SEALED == 0 && !config.keyring.is_empty();
+                *unsealed = unsealed.saturating_add(u64::from(plain));
                 let content = body.get(content).unwrap_or_default();
                 if flags & FLAG_LZ4 == 0 {
                     unpacker.deliver(content, 0, each)?;
