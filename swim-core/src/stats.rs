@@ -77,11 +77,11 @@ pub struct Stats {
     pub refused_addresses: u64,
     /// Announcements with impossible versions, or new members with none.
     pub refused_versions: u64,
-    /// Announcements with names or metadata beyond all measure.
+    /// Announcements with names or metadata beyond all measure, accusations by such names, and requests to ping one.
     pub refused_names: u64,
     /// New members that the application does not want.
     pub refused_admissions: u64,
-    /// New members with incarnation 0, and accusations at one that nobody can refute.
+    /// New members with incarnation 0, and claims at one that no member can have come to by itself.
     pub refused_incarnations: u64,
 
     // What a bound refused.
@@ -89,6 +89,8 @@ pub struct Stats {
     pub members_over_limit: u64,
     /// Requests to ping somebody, while we do so for too many.
     pub relays_over_limit: u64,
+    /// Pings and requests to pass something on beyond the first in one datagram.
+    pub requests_over_limit: u64,
     /// Acks and nacks not sent, because too many datagrams wait.
     pub acks_over_limit: u64,
     /// Streams beyond `streams_max`.

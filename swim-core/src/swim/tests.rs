@@ -95,7 +95,9 @@ fn claims_about_ourselves() {
         (Dead(8),                     false,         Some(9)),
         (Dead(8),                     true,          None),
         (Dead(u32::MAX),              false,         None),
-        (Dead(u32::MAX - 1),          false,         Some(u32::MAX)),
+        (Dead(u32::MAX - 1),          false,         None),     // nobody has come so far by honest means
+        (Alive(u32::MAX - 1, 1, b""), false,         None),
+        (Dead(1 << 31),               false,         Some((1 << 31) + 1)),
     ];
     for (row, (claim, left, refuted)) in table.into_iter().enumerate() {
         let mut parts = Parts::new();
@@ -122,6 +124,31 @@ fn claims_about_ourselves() {
         assert_eq!(swim.health_score(), health + u32::from(refuted.is_some()), "row {row}: refuting costs health");
         swim.check(&parts.timers);
     }
+}
+
+/// A number that no member can have come to is not believed of anybody we know, and changes nothing; of a newcomer it is:
+/// by how much others have pushed it before it got here we cannot know.
+#[test]
+fn implausible_incarnations_are_refused() {
+    let far = u32::MAX - 1;
+    for state in [A, S, D, L] {
+        let mut parts = Parts::new();
+        let (mut swim, b) = knowing_b(&mut parts, Config::lan(), state);
+        let before = (swim.state(b), swim.incarnation(b));
+        drain(&mut swim);
+        swim.handle_alive(&mut parts.cx(), alive("b", far, address(2), b"new"), heard());
+        swim.handle_suspect(&mut parts.cx(), &accusation("b", far, "x"));
+        swim.handle_dead(&mut parts.cx(), &accusation("b", far, "x"));
+        swim.handle_dead(&mut parts.cx(), &accusation("b", far, "b"));
+        assert_eq!((swim.state(b), swim.incarnation(b)), before, "{state:?}");
+        assert_eq!((parts.stats.refused_incarnations, swim.queue_len()), (4, 0), "{state:?}");
+        swim.check(&parts.timers);
+    }
+    let mut parts = Parts::new();
+    let mut swim = parts.swim(Config::lan());
+    swim.handle_alive(&mut parts.cx(), alive("b", far, address(2), b""), heard());
+    let b = parts.roster.find(b"b").expect("it is new");
+    assert_eq!((swim.incarnation(b).0, parts.stats.refused_incarnations), (far, 0));
 }
 
 /// swim-state.md 3.2: what is asked before a member is let in.
@@ -524,4 +551,35 @@ fn names_that_fit_no_packet_are_refused() {
     assert_eq!((swim.active(), parts.stats.refused_names), (0, 1));
     swim.handle_alive(&mut parts.cx(), alive(&name, 1, address(2), &[b'm'; 24]), heard());
     assert_eq!(swim.active(), 1);
+}
+
+/// The same of names that are only spoken of: one would wait in the queue for ever, the other be sent to anybody.
+#[test]
+fn long_names_are_not_spoken_of() {
+    let mut parts = Parts::new();
+    let (mut swim, b) = knowing_b(&mut parts, Config::lan(), A);
+    drain(&mut swim);
+    for (len, refused) in [(1024, false), (1025, true)] {
+        let name = "n".repeat(len);
+        let request = crate::wire::message::IndirectPing {
+            seq: SequenceNumber(1),
+            target: address(7).ip(),
+            port: 0,
+            node: name.as_bytes(),
+            nack: true,
+            source: Source::default(),
+        };
+        swim.handle_indirect_ping(&mut parts.cx(), address(9), &request);
+        assert_eq!(parts.outbox.pop().is_none(), refused);
+        let before = parts.stats.refused_names;
+        swim.handle_suspect(&mut parts.cx(), &accusation("b", 5, &name));
+        swim.handle_dead(&mut parts.cx(), &accusation("b", 5, &name));
+        assert_eq!(parts.stats.refused_names - before, 2 * u64::from(refused));
+        swim.handle_alive(&mut parts.cx(), alive("b", 6, address(2), b""), heard());
+        assert_eq!(swim.state(b), Some(A));
+        drain(&mut swim);
+    }
+    swim.handle_suspect(&mut parts.cx(), &accusation("b", 6, &"n".repeat(1025)));
+    assert_eq!((swim.state(b), swim.queue_len()), (Some(A), 0));
+    assert_eq!(parts.stats.refused_names, 4);
 }
