@@ -316,7 +316,7 @@ impl Plan {
         paste::json(self)
     }
 
-    /// A test to paste into `tests/regressions.rs`, which fails as long as the plan breaks this rule.
+    /// A test to paste into `tests/it/regressions.rs`, which fails as long as the plan breaks this rule.
     pub fn to_test(&self, violation: &Violation) -> String {
         paste::test(self, violation)
     }

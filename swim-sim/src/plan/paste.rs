@@ -26,7 +26,7 @@ pub(super) fn json(plan: &Plan) -> String {
     out
 }
 
-/// A test that fails as long as the plan breaks this rule, for `tests/regressions.rs`.
+/// A test that fails as long as the plan breaks this rule, for `tests/it/regressions.rs`.
 pub(super) fn test(plan: &Plan, violation: &Violation) -> String {
     let mut out = format!("/// {violation}\n#[test]\nfn {}_seed_{}() {{\n", violation.rule, plan.seed);
     let _infallible = writeln!(out, "    let plan: Plan = r#\"{}\"#", json(plan).replace('\n', "\n    "));

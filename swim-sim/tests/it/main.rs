@@ -1,0 +1,29 @@
+//! Everything that happens in virtual time, in one program: linked once, it is built in a fraction of the time.
+
+mod choice;
+mod determinism;
+mod direct;
+mod experiments;
+mod floods;
+mod gate;
+mod gossip;
+mod healing;
+mod health;
+mod intents;
+mod leave;
+mod machines;
+mod networks;
+mod probe;
+mod push_pull;
+mod queries;
+mod regressions;
+mod relaying;
+mod replay;
+mod serf;
+mod serf_stories;
+mod simulator;
+mod state_changes;
+mod stories;
+mod suspicion;
+mod user_events;
+mod wire;
