@@ -38,23 +38,7 @@ impl Incarnation {
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
-
-    /// Whether a member that was last known at `known` can have come here by itself.
-    ///
-    /// At the top of the range a member can neither refute nor announce a change any more, and one forged number would
-    /// take it there. So a number in the upper half must lie close to the last one, as with Lamport clocks: it takes two
-    /// million messages to spend that half, and honest members, which move by one at a time, never come near it. Below
-    /// there is no bound, because a restarted member must skip past all that it said before.
-    pub(crate) const fn is_plausible_after(self, known: Self) -> bool {
-        let from = if known.0 > LEAP_MAX { known.0 } else { LEAP_MAX };
-        self.0 <= from.saturating_add(STEP_MAX)
-    }
 }
-
-/// An incarnation may leap up to here at once.
-const LEAP_MAX: u32 = 1 << 31;
-/// Beyond, it moves by so much at most.
-const STEP_MAX: u32 = 1 << 10;
 
 /// Matches an ack or a nack to its ping. Not an [`Incarnation`]. See [`SequenceNumber::next`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -307,27 +291,6 @@ mod tests {
     use alloc::vec;
 
     use super::*;
-
-    /// At the bound and one past it, from the first number, from the middle and from near the end.
-    #[test]
-    fn the_end_of_the_range_is_far() {
-        #[rustfmt::skip]
-        let table = [
-            // known              told                       plausible
-            (1,                   LEAP_MAX,                  true),
-            (1,                   LEAP_MAX + STEP_MAX,       true),
-            (1,                   LEAP_MAX + STEP_MAX + 1,   false),
-            (1,                   u32::MAX,                  false),
-            (LEAP_MAX + 7,        LEAP_MAX + 7 + STEP_MAX,   true),
-            (LEAP_MAX + 7,        LEAP_MAX + 8 + STEP_MAX,   false),
-            (LEAP_MAX + 7,        3,                         true),
-            (u32::MAX - 1,        u32::MAX,                  true),
-            (u32::MAX,            u32::MAX,                  true),
-        ];
-        for (known, told, plausible) in table {
-            assert_eq!(Incarnation(told).is_plausible_after(Incarnation(known)), plausible, "{told} after {known}");
-        }
-    }
 
     /// A name is its bytes, wherever they lie.
     #[test]

@@ -81,7 +81,7 @@ pub struct Stats {
     pub refused_names: u64,
     /// New members that the application does not want.
     pub refused_admissions: u64,
-    /// New members with incarnation 0, and claims at one that no member can have come to by itself.
+    /// New members with incarnation 0, and accusations at one that nobody can refute.
     pub refused_incarnations: u64,
 
     // What a bound refused.

@@ -61,6 +61,7 @@ impl Swim {
         if self.left {
             return;
         }
+        let slot = cx.roster.slot(self.local);
         let claimed = SocketAddr::new(ip.to_canonical(), alive.port);
         if claimed != self.advertise_canonical() {
             cx.stats.conflicts += 1;
@@ -69,10 +70,6 @@ impl Swim {
             return;
         }
         let own = self.incarnation(self.local);
-        if self.is_implausible(cx, own, alive.incarnation) {
-            return;
-        }
-        let slot = cx.roster.slot(self.local);
         let same = *slot.meta == *alive.meta.as_deref().unwrap_or_default()
             && alive.versions.is_some_and(|versions| {
                 (versions.protocol, versions.application) == (slot.versions.protocol, slot.versions.application)
@@ -131,9 +128,6 @@ impl Swim {
 
     fn handle_known_alive(&mut self, cx: &mut Cx<'_>, id: MemberId, ip: IpAddr, alive: &Alive<'_>, origin: Origin) {
         let record = *self.table.record(id);
-        if self.is_implausible(cx, record.incarnation, alive.incarnation) {
-            return;
-        }
         let have = (record.state.unwrap_or(State::Dead), record.incarnation);
         let claimed = SocketAddr::new(ip.to_canonical(), alive.port);
         let moved = claimed != cx.roster.address(id);
@@ -331,25 +325,12 @@ impl Swim {
             }
             return None;
         }
-        if self.is_implausible(cx, record.incarnation, accusation.incarnation) {
-            return None;
-        }
         if id == self.local && accusation.incarnation == Incarnation::MAX {
             // Nothing is above it to refute with; taking it seriously would evict us for good.
             cx.stats.refused_incarnations += 1;
             return None;
         }
         Some(id)
-    }
-
-    /// Whether nobody at `known` can have come to `told`; then the claim is dropped. It is asked by those who know the
-    /// member, itself among them: newcomers take whatever number it has.
-    fn is_implausible(&self, cx: &mut Cx<'_>, known: Incarnation, told: Incarnation) -> bool {
-        let implausible = !told.is_plausible_after(known);
-        if implausible {
-            cx.stats.refused_incarnations += 1;
-        }
-        implausible
     }
 
     /// Contradicts a claim about ourselves, with a number beyond it (SWIM §4.2; swim-state.md 3.5).
