@@ -8,6 +8,7 @@ use crate::cx::Cx;
 use crate::ids::SequenceNumber;
 use crate::outbox::Outgoing;
 use crate::swim::Swim;
+use crate::swim::updates::IDENTITY_LEN_MAX;
 use crate::time::Instant;
 use crate::timers::Timer;
 use crate::wire::message::IndirectPing;
@@ -34,6 +35,11 @@ impl Swim {
     pub(crate) fn handle_indirect_ping(&mut self, cx: &mut Cx<'_>, from: SocketAddr, request: &IndirectPing<'_>) {
         if self.relays.running.len() >= RELAYS_MAX {
             cx.stats.relays_over_limit += 1;
+            return;
+        }
+        if request.node.len() > IDENTITY_LEN_MAX {
+            // Nobody is called so, and we would remember it a thousand times and send it to whomever the request names.
+            cx.stats.refused_names += 1;
             return;
         }
         let port = if request.port == 0 { self.advertise.port() } else { request.port };

@@ -525,3 +525,34 @@ fn names_that_fit_no_packet_are_refused() {
     swim.handle_alive(&mut parts.cx(), alive(&name, 1, address(2), &[b'm'; 24]), heard());
     assert_eq!(swim.active(), 1);
 }
+
+/// The same of names that are only spoken of: one would wait in the queue for ever, the other be sent to anybody.
+#[test]
+fn long_names_are_not_spoken_of() {
+    let mut parts = Parts::new();
+    let (mut swim, b) = knowing_b(&mut parts, Config::lan(), A);
+    drain(&mut swim);
+    for (len, refused) in [(1024, false), (1025, true)] {
+        let name = "n".repeat(len);
+        let request = crate::wire::message::IndirectPing {
+            seq: SequenceNumber(1),
+            target: address(7).ip(),
+            port: 0,
+            node: name.as_bytes(),
+            nack: true,
+            source: Source::default(),
+        };
+        swim.handle_indirect_ping(&mut parts.cx(), address(9), &request);
+        assert_eq!(parts.outbox.pop().is_none(), refused);
+        let before = parts.stats.refused_names;
+        swim.handle_suspect(&mut parts.cx(), &accusation("b", 5, &name));
+        swim.handle_dead(&mut parts.cx(), &accusation("b", 5, &name));
+        assert_eq!(parts.stats.refused_names - before, 2 * u64::from(refused));
+        swim.handle_alive(&mut parts.cx(), alive("b", 6, address(2), b""), heard());
+        assert_eq!(swim.state(b), Some(A));
+        drain(&mut swim);
+    }
+    swim.handle_suspect(&mut parts.cx(), &accusation("b", 6, &"n".repeat(1025)));
+    assert_eq!((swim.state(b), swim.queue_len()), (Some(A), 0));
+    assert_eq!(parts.stats.refused_names, 4);
+}

@@ -314,6 +314,11 @@ impl Swim {
         let id = cx.roster.find(accusation.node)?;
         let record = self.table.record(id);
         record.state?;
+        if accusation.from.len() > IDENTITY_LEN_MAX {
+            // It would be remembered, and wait for a packet that holds it.
+            cx.stats.refused_names += 1;
+            return None;
+        }
         if accusation.incarnation < record.incarnation {
             if id == self.local {
                 self.refute_again(cx);
@@ -379,4 +384,4 @@ impl Swim {
 
 /// Longest name and metadata together that a member may have. Metadata is bounded by its owner, names by nobody; what is
 /// longer than this would fit no packet, and could be neither gossiped nor pinged.
-const IDENTITY_LEN_MAX: usize = 1024;
+pub(super) const IDENTITY_LEN_MAX: usize = 1024;
