@@ -84,6 +84,8 @@ pub struct Stats {
     pub members_over_limit: u64,
     /// Requests to ping somebody, while we do so for too many.
     pub relays_over_limit: u64,
+    /// Pings and requests to pass something on beyond the first in one datagram.
+    pub requests_over_limit: u64,
     /// Acks and nacks not sent, because too many datagrams wait.
     pub acks_over_limit: u64,
     /// Streams beyond `streams_max`.

@@ -176,6 +176,7 @@ pub(crate) const COUNTERS: &[Family] = &[
         counters: &[
             stat!(members_over_limit).label(r#"what="members""#),
             stat!(relays_over_limit).label(r#"what="relays""#),
+            stat!(requests_over_limit).label(r#"what="requests""#),
             stat!(acks_over_limit).label(r#"what="acks""#),
             stat!(streams_over_limit).label(r#"what="streams""#),
             stat!(stream_bytes_over_limit).label(r#"what="stream_bytes""#),

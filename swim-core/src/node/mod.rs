@@ -56,6 +56,7 @@ use crate::wire::codec::{Codec, MessageError};
 use crate::wire::envelope::{DatagramError, Envelope, PartError};
 use crate::wire::keyring::Key;
 use crate::wire::message::{Message, Ping};
+use crate::wire::serf::kind;
 
 /// One member of a cluster, as a pure state machine.
 ///
@@ -95,6 +96,8 @@ struct Core {
     stream_nonces: Rng,
     /// Scratch for what acks carry.
     ack_payload: Vec<u8>,
+    /// Whether the datagram that is being read has named somebody whom we are to send something.
+    asked: bool,
 }
 
 /// Sizes and times of the moment. See [`Node::summary`].
@@ -198,6 +201,7 @@ impl Node {
             datagram_nonces: Rng::new(seed, Stream::PacketNonces),
             stream_nonces: Rng::new(seed, Stream::FrameNonces),
             ack_payload: Vec::new(),
+            asked: false,
         };
         core.settle(now);
         Ok(Self { config, envelope, core })
@@ -296,6 +300,7 @@ impl Node {
         core.stats.datagrams_received += 1;
         core.stats.bytes_received += datagram.len() as u64;
         let codec = config.wire.codec;
+        core.asked = false;
         let opened = envelope.open(datagram, &mut |part| match part {
             Ok((kind, body)) if core.swim.hand_off(from, kind, body) => {}
             Ok((kind, body)) => core.decode(codec, now, from, kind, body),
@@ -1242,6 +1247,7 @@ impl Core {
 
     fn take_in_handed_off(&mut self, codec: Codec, now: Instant) {
         while let Some(Held { from, kind, body }) = self.swim.poll_handed_off() {
+            self.asked = false;
             self.decode(codec, now, from, kind, &body);
         }
     }
@@ -1258,6 +1264,11 @@ impl Core {
     }
 
     fn handle_message(&mut self, now: Instant, from: SocketAddr, message: Message<'_>) {
+        if is_request(&message) && core::mem::replace(&mut self.asked, true) {
+            // Members put one into a packet. Hundreds compress to almost nothing, and we would send to whomever they name.
+            self.stats.requests_over_limit += 1;
+            return;
+        }
         let (mut cx, swim, serf) = self.parts(now);
         let cx = &mut cx;
         match message {
@@ -1348,5 +1359,14 @@ impl Core {
         if rejected::is_mendable(error) && self.rejected.is_news(now, from.ip()) {
             self.serf.report(&mut self.stats, || Event::Rejected { from, error });
         }
+    }
+}
+
+/// Whether a message has us send something at once, to an address that it may name itself.
+fn is_request(message: &Message<'_>) -> bool {
+    match message {
+        Message::Ping(_) | Message::IndirectPing(_) => true,
+        Message::User(bytes) => bytes.first() == Some(&kind::RELAY),
+        Message::Ack(_) | Message::Nack(_) | Message::Suspect(_) | Message::Dead(_) | Message::Alive(_) => false,
     }
 }

@@ -1058,3 +1058,68 @@ fn the_longest_wait_is_not_the_shortest() {
     config.serf.heal_interval = Duration::ZERO;
     assert_eq!(config.validate(), Ok(()));
 }
+
+/// Of what has us send something to an address that it names, a datagram may hold one; all the rest in it counts. The next
+/// datagram may again, and what it has us pass on is no longer than an answer can be.
+#[test]
+fn a_datagram_makes_one_request() {
+    use crate::ids::SequenceNumber;
+    use crate::wire::message::{IndirectPing, Source, kind};
+    use crate::wire::serf::{Destination, Relay};
+    let victim = address(9);
+    let source = Source { ip: Some(victim.ip()), port: victim.port(), node: b"" };
+    for wire in wires() {
+        let codec = wire.codec;
+        let mut envelope = Envelope::new(wire.clone()).unwrap();
+        let mut write = |requests: &[u8], len: usize| {
+            let mut datagram = Vec::new();
+            let mut packet = envelope.begin(&mut datagram, true);
+            for request in requests {
+                let seq = SequenceNumber(7);
+                packet.push(|buf| match request {
+                    b'p' => codec.encode_ping(&Ping { seq, node: b"", source }, buf),
+                    b'i' => {
+                        let (target, port) = (victim.ip(), victim.port());
+                        let request = IndirectPing { seq, target, port, node: b"", nack: false, source };
+                        codec.encode_indirect_ping(&request, buf);
+                    }
+                    _ => {
+                        let destination = Destination { ip: Some(victim.ip()), port: victim.port(), zone: b"" };
+                        buf.push(kind::USER);
+                        let inner = alloc::vec![0; len];
+                        codec.encode_serf_relay(&Relay { destination, name: b"", inner: &inner }, buf);
+                    }
+                });
+            }
+            packet.finish_with_nonce(&[9; 24]);
+            datagram
+        };
+        #[rustfmt::skip]
+        let table = [
+            // asked   of length  sent  over limit  malformed
+            ("p",      1,         1,    0,          0),
+            ("ppp",    1,         1,    2,          0),
+            ("pir",    1,         1,    2,          0),
+            ("rpri",   1,         1,    3,          0),
+            ("ii",     1,         1,    1,          0),
+            ("r",      1024,      1,    0,          0),
+            ("r",      20_000,    0,    0,          1),
+        ];
+        for (requests, len, sent, over, malformed) in table {
+            let mut net = Net::of(1, &wire);
+            net.settle();
+            net.sent.clear();
+            for round in 1..=2 {
+                let mut datagram = write(requests.as_bytes(), len);
+                let now = net.now;
+                net.node(1).handle_datagram(now, address(8), &mut datagram).unwrap();
+                net.settle();
+                let stats = net.nodes[&address(1)].node().stats();
+                let counted = (stats.requests_over_limit, stats.messages_malformed);
+                assert_eq!(counted, (round * over, round * malformed), "{requests}");
+                let to_victim = net.sent.iter().filter(|(_, to, _)| *to == victim).count() as u64;
+                assert_eq!(to_victim, round * sent, "{requests}");
+            }
+        }
+    }
+}

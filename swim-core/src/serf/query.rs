@@ -594,7 +594,9 @@ impl Serf {
     pub(super) fn handle_relay(&mut self, cx: &mut Cx<'_>, swim: &Swim, relay: &Relay<'_>) {
         let to = relay.destination.address().unwrap_or(NOWHERE);
         log!(DEBUG, "query_response_relayed", to = to);
-        if relay.inner.is_empty() {
+        let len_max = self.message_len_max.max(self.config.query_response_size_limit);
+        if relay.inner.is_empty() || relay.inner.len() > len_max {
+            // No answer is longer, and what compresses well would come out of here many times as long as it came in.
             cx.stats.messages_malformed += 1;
             return;
         }
