@@ -1,0 +1,297 @@
+//! One member is an enemy, or as defective as one: it has the key, and says what it likes. Others suffer what the protocol
+//! cannot prevent, for as long as it talks; then all is well again, nothing has grown beyond its bound, and the counters
+//! say what has happened (`docs/security.md`).
+
+use core::net::SocketAddr;
+
+use swim_core::Config;
+use swim_core::wire;
+use swim_core::wire::message::State;
+use swim_sim::{EntrySaid, Puppet, Said, StreamSaid, TestNet, VERSIONS, ms, secs};
+
+const SEED: u64 = 66;
+
+/// Nodes `n1`, `n2`, …, and `mallory`, whom all of them hold to be a member.
+fn cluster(n: usize, tune: impl Fn(&mut Config) + 'static) -> (TestNet, Puppet) {
+    let mut net = TestNet::tuned(n, SEED, tune).converged();
+    let mallory = net.member("mallory");
+    net.run_until(|net| all_hold(net, "mallory", State::Alive), secs(10));
+    (net, mallory)
+}
+
+fn all_hold(net: &TestNet, member: &str, state: State) -> bool {
+    net.names().iter().all(|name| net.state_at(name, member).is_some_and(|(held, _)| held == state))
+}
+
+/// Whether the nodes have never held each other to have failed.
+fn nobody_failed(net: &TestNet) -> bool {
+    let names = net.names();
+    net.deaths().iter().all(|death| !names.contains(&death.member))
+}
+
+fn alive(node: &str, address: SocketAddr, incarnation: u32, meta: &[u8]) -> Said {
+    Said::Alive { incarnation, node: node.to_owned(), address, meta: meta.to_vec(), versions: Some(VERSIONS) }
+}
+
+fn entry(name: &str, address: SocketAddr, incarnation: u32, state: State) -> EntrySaid {
+    EntrySaid {
+        name: name.to_owned(),
+        address,
+        meta: Vec::new(),
+        incarnation,
+        state: Some(state),
+        versions: Some(VERSIONS),
+    }
+}
+
+fn made_up(index: usize) -> (String, SocketAddr) {
+    (format!("ghost {index}"), SocketAddr::from(([10, 9, (index >> 8) as u8, index as u8], 7946)))
+}
+
+/// Claims with the last incarnation but one are refuted with the last. Those with the last cannot be: of an announcement
+/// nothing follows, and whoever is accused is out until it has been forgotten, and comes back with its own number by the
+/// next exchange. It never believes anything itself, and counts (swim-state 3.5, 15).
+#[test]
+fn a_member_claimed_at_the_last_incarnation_comes_back() {
+    const CLAIMS: [&str; 4] = ["alive", "suspect", "dead", "left"];
+    for (number, by_stream, claim) in [u32::MAX - 1, u32::MAX]
+        .into_iter()
+        .flat_map(|number| [false, true].map(|by_stream| (number, by_stream)))
+        .flat_map(|(number, by_stream)| CLAIMS.map(|claim| (number, by_stream, claim)))
+    {
+        let (mut net, mallory) = cluster(5, |_| {});
+        let victim = net.address("n2");
+        if by_stream {
+            let state = match claim {
+                "alive" => State::Alive,
+                "suspect" => State::Suspect,
+                "dead" => State::Dead,
+                _ => State::Left,
+            };
+            let entries = vec![entry("n2", victim, number, state)];
+            net.dial(&mallory, "n1", &StreamSaid::PushPull { join: false, entries, user_state: vec![] });
+        } else {
+            let said = match claim {
+                "alive" => alive("n2", victim, number, b"not mine"),
+                "suspect" => mallory.suspect("n2", number),
+                "dead" => mallory.dead("n2", number),
+                _ => Said::Dead { incarnation: number, node: "n2".to_owned(), from: "n2".to_owned() },
+            };
+            net.tell(&mallory, "n1", said);
+        }
+        let what = format!("{claim} at {number}, by stream: {by_stream}");
+        net.run_until(|net| net.state_at("n1", "n2").is_some_and(|(_, held)| held >= u32::MAX - 1), secs(1));
+        net.run_for(secs(1));
+        let refuted = number < u32::MAX;
+        let stats = net.stats("n2");
+        assert_eq!((stats.refutations > 0, stats.refused_incarnations > 0), (refuted, !refuted), "{what}");
+        let back = net.run_until(|net| all_hold(net, "n2", State::Alive), secs(240));
+        assert!(refuted && back.is_zero() || !refuted && (claim == "alive" || back > secs(30)), "{what}: {back:?}");
+        net.run_for(secs(60));
+        for name in net.names() {
+            let (state, held) = net.state_at(&name, "n2").expect("it is back");
+            let expected = if refuted || claim == "alive" { u32::MAX } else { 1 };
+            assert_eq!((state, held), (State::Alive, if name == "n2" && !refuted { 1 } else { expected }), "{what}");
+        }
+        let others = net.deaths().into_iter().filter(|death| death.member != "n2").count();
+        assert_eq!(others, 0, "{what}: nobody else is touched");
+    }
+}
+
+/// Members that are made up with the last incarnations fail like others, and are forgotten.
+#[test]
+fn members_made_up_at_the_last_incarnation_fail() {
+    let (mut net, mallory) = cluster(5, |config| {
+        (config.serf.reconnect_timeout, config.serf.reap_interval) = (secs(30), secs(1));
+    });
+    for (index, number) in [u32::MAX, u32::MAX - 1].into_iter().enumerate() {
+        let (name, address) = made_up(index);
+        net.tell(&mallory, "n1", alive(&name, address, number, b""));
+        assert_eq!(net.state_at("n1", &name), Some((State::Alive, number)));
+    }
+    net.run_until(|net| net.names().iter().all(|name| net[name.as_str()].summary().members == 6), secs(240));
+    let failed = net.deaths();
+    assert!(failed.len() >= 2 && failed.iter().all(|death| death.member.starts_with("ghost")), "{failed:?}");
+}
+
+/// Names as long as a datagram unpacks to, wherever one may be said: refused and counted, by datagram and by stream. At
+/// the limit a name and its metadata are taken, and passed on.
+#[test]
+fn names_beyond_all_measure_are_refused() {
+    for wire in [wire::Config::native(), wire::Config::serf()] {
+        let what = wire.codec;
+        let (mut net, mallory) = cluster(3, move |config| config.wire = wire.clone());
+        let (_, address) = made_up(1);
+        let long = "n".repeat(63 << 10);
+        let over: [(&str, &[u8]); 3] = [(&long, b""), (&long[..512], &[b'm'; 513]), ("short", &[b'm'; 1020])];
+        for (name, meta) in over {
+            let said = alive(name, address, 1, meta);
+            let packed = mallory.datagram(core::slice::from_ref(&said)).len();
+            assert!(packed < 1400, "compressed, it is a packet like others: {packed}, {what:?}");
+            net.tell(&mallory, "n1", said);
+            let mut entry = entry(name, address, 1, State::Alive);
+            entry.meta = meta.to_vec();
+            net.dial(&mallory, "n1", &StreamSaid::PushPull { join: false, entries: vec![entry], user_state: vec![] });
+            net.run_for(ms(50));
+        }
+        assert_eq!(net.stats("n1").refused_names, 6, "announced, {what:?}");
+        for said in [
+            Said::Suspect { incarnation: 1, node: "n2".to_owned(), from: long.clone() },
+            Said::Dead { incarnation: 1, node: "n2".to_owned(), from: long.clone() },
+            mallory.indirect_ping(&long, net.address("n2"), 1, true),
+            mallory.ping(&long, 1),
+            mallory.join_intent(&long, 9),
+            mallory.leave_intent(&long, 9),
+            mallory.query(&long, 9, 1, 0),
+            mallory.user_event(&long, 9),
+        ] {
+            net.tell(&mallory, "n1", said);
+        }
+        let stats = net.stats("n1");
+        assert_eq!((stats.refused_names, stats.misaddressed_pings, stats.messages_malformed), (9, 1, 2), "{what:?}");
+        assert_eq!((stats.queries_over_limit, stats.user_events_over_limit), (1, 1), "{what:?}");
+        assert_eq!((stats.datagrams_malformed, stats.suspicions), (0, 0), "{what:?}");
+        assert_eq!(net["n1"].summary().members, 4, "{what:?}");
+        net.run_for(secs(10));
+        assert!(net.nothing_to_say(), "nothing waits for a packet that holds it, {what:?}");
+
+        let (at_limit, meta) = (&long[..512], [b'm'; 512]);
+        net.tell(&mallory, "n1", alive(at_limit, address, 1, &meta));
+        net.run_until(|net| all_hold(net, at_limit, State::Alive), secs(5));
+        assert_eq!(net["n3"].member(at_limit.as_bytes()).expect("it is there").meta(), meta, "{what:?}");
+        assert!(nobody_failed(&net), "{what:?}");
+    }
+}
+
+/// Far more members than there may be, by gossip and in one exchange: the table takes as many as there is room for, and
+/// the rest counts. The real members stay alive, a crash among them is found out within a round of probes and the longest
+/// suspicion, and those made up fail, are forgotten, and make room again (design 3.5).
+#[test]
+fn made_up_members_fill_the_table_and_no_more() {
+    const MEMBERS_MAX: usize = 40;
+    const MADE_UP: usize = 2000;
+    let (mut net, mallory) = cluster(6, |config| {
+        config.swim.members_max = MEMBERS_MAX;
+        (config.serf.reconnect_timeout, config.serf.reap_interval) = (secs(60), secs(1));
+    });
+    let n1 = net.address("n1");
+    let said: Vec<Said> = (0..MADE_UP).map(made_up).map(|(name, address)| alive(&name, address, 1, b"")).collect();
+    for said in said.chunks(25) {
+        net.world_mut().inject(mallory.address(), n1, &mallory.datagram(said));
+    }
+    let entries = (0..MADE_UP).map(made_up).map(|(name, address)| entry(&name, address, 1, State::Alive)).collect();
+    net.dial(&mallory, "n2", &StreamSaid::PushPull { join: false, entries, user_state: vec![] });
+    net.run_for(secs(1));
+    for name in ["n1", "n2"] {
+        assert_eq!(net[name].summary().members, MEMBERS_MAX, "{name} is full");
+        let over = net.stats(name).members_over_limit;
+        assert!(over >= (MADE_UP - (MEMBERS_MAX - 7)) as u64, "{name}: {over}");
+    }
+    // One of the real ones goes, while most in the table do not answer.
+    net.crash("n6");
+    let names = net.names();
+    let most = |net: &TestNet| names.iter().map(|name| net[name.as_str()].summary().members).max();
+    let mut longest = most(&net);
+    let mut stay_within = |net: &TestNet| {
+        longest = longest.max(most(net));
+        assert!(longest <= Some(MEMBERS_MAX), "{longest:?}");
+    };
+    let found = net.run_until(
+        |net| {
+            stay_within(net);
+            all_hold(net, "n6", State::Dead)
+        },
+        secs(MEMBERS_MAX as u64 + 39),
+    );
+    assert!(found > secs(1), "{found:?}");
+    net.run_until(
+        |net| {
+            stay_within(net);
+            names.iter().all(|name| net[name.as_str()].summary().members == 6)
+        },
+        secs(600),
+    );
+    assert!(nobody_failed(&net), "{:?}", net.deaths());
+    net.start("n7");
+    net.join("n7", "n3");
+    net.run_until(|net| all_hold(net, "n7", State::Alive), secs(10));
+}
+
+/// One victim, claimed suspect, alive and dead in turn with rising incarnations. Its own number ends one past the last
+/// claim, it refutes no more often than something is claimed, and of each claim come at most two updates, each sent as
+/// often as any: eight messages a member, here. Claims that come faster than gossip take each other's place and cost less
+/// than one (SWIM §4.1, §4.2).
+#[test]
+fn a_member_claimed_to_be_everything_stays_one() {
+    for (rounds, every, most) in [(20, secs(2), 8 * 5), (1000, ms(20), 1)] {
+        let (mut net, mallory) = cluster(5, |_| {});
+        let (n1, n2) = (net.address("n1"), net.address("n2"));
+        net.record();
+        for round in 0..rounds {
+            let number = 10 + 3 * round;
+            for said in [
+                mallory.suspect("n2", number),
+                alive("n2", n2, number + 1, b"not mine"),
+                mallory.dead("n2", number + 2),
+            ] {
+                net.world_mut().inject(mallory.address(), n1, &mallory.datagram(&[said]));
+                net.run_for(every / 3);
+            }
+        }
+        assert!(net.deaths().iter().any(|death| death.member == "n2"), "it was believed");
+        let (claims, last) = (3 * rounds, 10 + 3 * rounds - 1);
+        net.run_until(|net| all_hold(net, "n2", State::Alive), secs(2));
+        net.run_for(secs(60));
+        for name in net.names() {
+            assert_eq!(net.state_at(&name, "n2"), Some((State::Alive, last + 1)), "{name}");
+        }
+        let refutations = net.stats("n2").refutations;
+        assert!((1..=u64::from(claims)).contains(&refutations), "{refutations} of {claims}");
+        let packets = net.packets();
+        let told = packets.iter().filter(|packet| packet.from != mallory.address()).flat_map(|packet| &packet.said);
+        let told = told.filter(|said| said.is_about("n2")).count();
+        assert!(told > 0 && told <= (claims * most) as usize, "{told} messages of {claims} claims");
+        assert_eq!(net.health("n2"), 0, "it has recovered");
+        assert!(net.deaths().iter().all(|death| death.member == "n2"), "{:?}", net.deaths());
+    }
+}
+
+/// Acks and nacks with numbers that nobody waits for, 2500 a second to each: they count, and that is all. Health is what it
+/// is without, the living live, and a crash is found out as fast.
+#[test]
+fn a_storm_of_acks_changes_nothing() {
+    const TICKS: u64 = 20 * 100;
+    let found = [false, true].map(|storm| {
+        let (mut net, mallory) = cluster(5, |_| {});
+        let targets = ["n1", "n2", "n3", "n4"].map(|name| net.address(name));
+        net.crash("n5");
+        let start = net.now();
+        let (mut found, mut worst) = (None, 0);
+        for tick in 0..TICKS {
+            let first = (1 << 20) + 25 * tick as u32;
+            let said: Vec<Said> = (first..first + 25)
+                .map(|seq| if seq % 2 == 0 { Said::Ack { seq, payload: None } } else { Said::Nack { seq } })
+                .collect();
+            for to in targets.iter().filter(|_| storm) {
+                net.world_mut().inject(mallory.address(), *to, &mallory.datagram(&said));
+            }
+            net.run_for(ms(10));
+            if found.is_none() && all_hold(&net, "n5", State::Dead) {
+                found = Some(net.now() - start);
+            }
+            worst = net.names().iter().map(|name| net.health(name)).fold(worst, u32::max);
+        }
+        let sent = if storm { 25 * TICKS } else { 0 };
+        for name in net.names() {
+            // A handful are nacks of relays that came too late.
+            let unknown = net.stats(&name).unknown_acks;
+            assert!((sent..sent + 20).contains(&unknown), "{name}: {unknown} of {sent}");
+        }
+        assert!(net.deaths().iter().all(|death| death.member == "n5"), "{:?}", net.deaths());
+        (worst, found.expect("it is found out"))
+    });
+    // The enemy, asked to relay, does not nack: that is what health suffers from in both.
+    let [(quiet, without), (stormy, with)] = found;
+    assert!(stormy <= quiet, "{stormy}, {quiet}");
+    assert!(with <= without + secs(1), "{with:?}, {without:?}");
+}
