@@ -2,11 +2,17 @@
 //! cannot prevent, for as long as it talks; then all is well again, nothing has grown beyond its bound, and the counters
 //! say what has happened (`docs/security.md`).
 
+use core::cell::RefCell;
 use core::net::SocketAddr;
+use std::rc::Rc;
 
 use swim_core::Config;
+use swim_core::serf::member::Status;
+use swim_core::serf::query::Query;
 use swim_core::wire;
+use swim_core::wire::keyring::Key;
 use swim_core::wire::message::State;
+use swim_sim::world::Verdict;
 use swim_sim::{EntrySaid, Puppet, Said, StreamSaid, TestNet, VERSIONS, ms, secs};
 
 const SEED: u64 = 66;
@@ -294,4 +300,90 @@ fn a_storm_of_acks_changes_nothing() {
     let [(quiet, without), (stormy, with)] = found;
     assert!(stormy <= quiet, "{stormy}, {quiet}");
     assert!(with <= without + secs(1), "{with:?}, {without:?}");
+}
+
+type Raw = (SocketAddr, SocketAddr, Vec<u8>);
+
+/// Everything that was said while events were told, queries asked, tags changed, and members failed and left is said once
+/// more, sealed as it was: at once, when those who have gone are still remembered, and when they are forgotten. Nothing
+/// is told twice, no member becomes what it was before, and whoever has gone is gone again before long.
+#[test]
+fn what_was_said_before_is_not_news() {
+    let mut net = TestNet::tuned(6, SEED, |config| {
+        config.wire.keyring.add(Key::new(&[1; 32]).expect("32 bytes")).expect("there is room");
+        (config.serf.reconnect_timeout, config.serf.tombstone_timeout) = (secs(60), secs(60));
+        config.serf.reap_interval = secs(1);
+    });
+    let tape: Rc<RefCell<Vec<Raw>>> = Rc::default();
+    let recorder = Rc::clone(&tape);
+    net.world_mut().tap(move |_, from, to, bytes| {
+        recorder.borrow_mut().push((from, to, bytes.to_vec()));
+        Verdict::Pass
+    });
+    let mut net = net.converged();
+    for name in net.names() {
+        net.answer_queries(&name);
+    }
+    net.set_tag("n3", "version", "v1");
+    net.user_event("n1", "deploy", "");
+    let command = net.query("n2", Query { name: b"load", timeout: Some(secs(4)), ..Query::default() });
+    net.pause("n4", secs(3)); // Somebody accuses it, and it refutes.
+    net.run_for(secs(10));
+    net.set_tag("n3", "version", "v2");
+    net.run_for(secs(10));
+    let before_the_end = tape.borrow().len();
+    net.leave("n5");
+    net.run_for(secs(5));
+    net.crash("n5");
+    net.crash("n6");
+    net.run_until(|net| all_hold(net, "n6", State::Dead), secs(60));
+    net.run_for(secs(5));
+    let recorded = tape.borrow().clone();
+    assert!(recorded.len() > 500, "{}", recorded.len());
+
+    let stays: Vec<String> = net.names();
+    let replay = |net: &mut TestNet, packets: &[Raw]| {
+        for packets in packets.chunks(20) {
+            for (from, to, bytes) in packets {
+                net.world_mut().inject(*from, *to, bytes);
+            }
+            net.run_for(ms(10));
+        }
+        net.run_for(secs(2));
+    };
+    let well = |net: &TestNet, when: &str| {
+        for name in net.names() {
+            let told: Vec<String> = net.user_events(&name).into_iter().map(|told| told.name).collect();
+            assert_eq!(told, ["deploy"], "{name}, {when}");
+            assert_eq!(net.queries(&name, "load"), 1, "{name}, {when}");
+            for member in &stays {
+                assert_eq!(net.status_at(&name, member), Some(Status::Alive), "{member} at {name}, {when}");
+            }
+            let member = net[name.as_str()].member(b"n3").expect("it is there");
+            assert_eq!(member.tags().get("version"), Some("v2"), "{name}, {when}");
+            assert_eq!(net.stats(&name).datagrams_not_opened, 0, "{name}, {when}: they were sealed by members");
+        }
+        assert_eq!(net.replies("n2", command).len(), 6 + 1, "{when}");
+    };
+    well(&net, "before");
+
+    let unknown_acks = net.stats("n1").unknown_acks;
+    replay(&mut net, &recorded);
+    well(&net, "at once");
+    assert!(net.stats("n1").unknown_acks > unknown_acks + 5, "old acks answer nothing");
+    for name in net.names() {
+        let gone = ["n5", "n6"].map(|member| net.status_at(&name, member));
+        assert_eq!(gone, [Some(Status::Left), Some(Status::Failed)], "{name}");
+    }
+
+    let forgotten =
+        |net: &TestNet| net.names().iter().all(|name| ["n5", "n6"].map(|m| net.status_at(name, m)) == [None, None]);
+    net.run_until(forgotten, secs(120));
+    // Only what was said while they were there: it says nothing of their end.
+    let joined = net.stats("n1").member_joins;
+    replay(&mut net, &recorded[..before_the_end]);
+    well(&net, "later");
+    assert!(net.stats("n1").member_joins > joined, "they have come back as ghosts");
+    net.run_until(forgotten, secs(120));
+    well(&net, "in the end");
 }
