@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 use std::rc::Rc;
 
 use swim_core::Config;
+use swim_core::ids::LamportTime;
 use swim_core::serf::member::Status;
 use swim_core::serf::query::Query;
 use swim_core::wire;
@@ -386,4 +387,82 @@ fn what_was_said_before_is_not_news() {
     assert!(net.stats("n1").member_joins > joined, "they have come back as ghosts");
     net.run_until(forgotten, secs(120));
     well(&net, "in the end");
+}
+
+/// The three clocks are pushed as far as one message may, and from there as far as the next may, four times. Times beyond
+/// that are refused, in messages and in exchanges, and count. What honest members then tell and ask is heard by all, those
+/// who start only now and those who restart among them (`lamport.rs`; serf-layer 5).
+#[test]
+fn clocks_pushed_to_the_top_of_the_range_go_on() {
+    const HALF: u64 = 1 << 63;
+    const STEP: u64 = 1 << 32;
+    let (mut net, mallory) = cluster(4, |_| {});
+    for step in 0..=4 {
+        let time = HALF + step * STEP;
+        let said = [
+            mallory.join_intent("stranger", time),
+            mallory.user_event(&format!("step {step}"), time),
+            mallory.query("step", time, 1, 0),
+        ];
+        net.tell_all(&mallory, "n1", &said);
+        net.run_for(secs(3));
+    }
+    let last = LamportTime(HALF + 4 * STEP + 1);
+    let times = |net: &TestNet, name: &str| {
+        let summary = net[name].summary();
+        [summary.member_time, summary.event_time, summary.query_time]
+    };
+    assert!(net.names().iter().all(|name| times(&net, name) == [last; 3]), "the attack works");
+
+    let further = last.0 + STEP + 1;
+    for (kind, time) in [further, u64::MAX].into_iter().enumerate() {
+        let said = [
+            mallory.leave_intent("n3", time),
+            mallory.user_event("further", time),
+            mallory.query("further", time, 2, 0),
+        ];
+        net.tell_all(&mallory, "n2", &said);
+        let user_state = mallory.serf_state(time.saturating_add(1), &[("n3", time), ("n4", time)], &["n3"]);
+        net.dial(&mallory, "n2", &StreamSaid::PushPull { join: false, entries: vec![], user_state });
+        net.run_for(secs(1));
+        assert_eq!(net.stats("n2").lamport_times_refused, 6 * (kind as u64 + 1));
+    }
+    net.run_for(secs(10));
+    for name in net.names() {
+        assert_eq!(times(&net, &name), [last; 3], "{name}");
+        assert_eq!(net.status_at(&name, "n3"), Some(Status::Alive), "{name}");
+    }
+
+    net.start("n5");
+    net.join("n5", "n3");
+    net.crash("n4");
+    net.restart("n4");
+    net.join("n4", "n2");
+    net.run_until(|net| net.names().iter().all(|name| all_hold(net, name, State::Alive)), secs(30));
+    for name in net.names() {
+        net.answer_queries(&name);
+    }
+    let mut replies = 0;
+    for (round, name) in (1..).zip(net.names()) {
+        let time = net.user_event(&name, &format!("of {name}"), "");
+        assert!(time >= last && time.0 < last.0 + round, "{name}: {time}");
+        let command = net.query(&name, Query { name: b"load", timeout: Some(secs(4)), ..Query::default() });
+        net.run_for(secs(5));
+        replies += net.replies(&name, command).len() - 1;
+    }
+    assert!((22..=25).contains(&replies), "gossip misses hardly anybody: {replies} of 25");
+    net.run_for(secs(60));
+    for name in net.names() {
+        let mut told: Vec<String> = net.user_events(&name).into_iter().map(|told| told.name).collect();
+        told.retain(|event| event.starts_with("of"));
+        told.sort();
+        assert_eq!(told, ["of n1", "of n2", "of n3", "of n4", "of n5"], "{name}");
+    }
+    net.leave("n3");
+    net.run_for(secs(15));
+    net.crash("n3");
+    for name in net.names() {
+        assert_eq!(net.status_at(&name, "n3"), Some(Status::Left), "{name}");
+    }
+    assert_eq!(net.deaths(), []);
 }
