@@ -11,8 +11,10 @@ use swim_core::ids::LamportTime;
 use swim_core::serf::member::Status;
 use swim_core::serf::query::Query;
 use swim_core::wire;
+use swim_core::wire::codec::Codec;
 use swim_core::wire::keyring::Key;
 use swim_core::wire::message::State;
+use swim_core::wire::serf;
 use swim_sim::world::Verdict;
 use swim_sim::{EntrySaid, Puppet, Said, StreamSaid, TestNet, VERSIONS, ms, secs};
 
@@ -465,4 +467,150 @@ fn clocks_pushed_to_the_top_of_the_range_go_on() {
         assert_eq!(net.status_at(&name, "n3"), Some(Status::Left), "{name}");
     }
     assert_eq!(net.deaths(), []);
+}
+
+/// Something that a stranger says to one member so that members write to somebody who has nothing to do with it.
+struct Reflection {
+    what: &'static str,
+    datagram: Vec<u8>,
+    /// How many datagrams a quiet cluster of five without keys makes of it, at most,
+    datagrams: usize,
+    /// and how many bytes of each byte.
+    times: usize,
+    /// Whether it does so even if the victim is in no network where members may be.
+    anywhere: bool,
+}
+
+fn reflections(stranger: &Puppet, victim: &Puppet) -> Vec<Reflection> {
+    let codec = Codec::Native;
+    let at = victim.address();
+    let ping = Said::Ping { seq: 1, node: String::new(), source: Some(at), source_node: String::new() };
+    let indirect = |node: &str| Said::IndirectPing {
+        seq: 1,
+        target: at,
+        node: node.to_owned(),
+        nack: true,
+        source: Some(at),
+        source_node: String::new(),
+    };
+    let relay = |len: usize| {
+        let destination = serf::Destination { ip: Some(at.ip()), port: at.port(), zone: b"" };
+        let mut message = Vec::new();
+        codec.encode_serf_relay(&serf::Relay { destination, name: b"", inner: &vec![0; len] }, &mut message);
+        Said::User(message)
+    };
+    let query = |relay_factor: u8| {
+        let query = serf::Query {
+            ltime: LamportTime(1),
+            id: 1,
+            ip: Some(at.ip()),
+            port: at.port(),
+            source_node: b"",
+            filters: Vec::<Vec<u8>>::new(),
+            flags: serf::flag::ACK,
+            relay_factor,
+            timeout: 10_000_000_000,
+            name: b"_serf_ping",
+            payload: None,
+        };
+        let mut message = Vec::new();
+        codec.encode_serf_query(&query, &mut message);
+        Said::User(message)
+    };
+    let many = |said: Said| vec![said; 255];
+    #[rustfmt::skip]
+    let table = [
+        // what                      said                          datagrams  times  anywhere
+        ("ping",                     vec![ping.clone()],           1,         6,     true), // An ack has coordinates.
+        ("pings",                    many(ping),                   1,         2,     true),
+        ("indirect ping",            vec![indirect("")],           2,         2,     false), // A ping and a nack.
+        ("indirect pings",           many(indirect("")),           2,         1,     false),
+        ("indirect ping, long name", vec![indirect(&"n".repeat(60_000))], 0,  0,     false),
+        ("ack",                      vec![Said::Ack { seq: 1, payload: None }], 0, 0, false),
+        ("nack",                     vec![Said::Nack { seq: 1 }],  0,         0,     false),
+        ("relay",                    vec![relay(1)],               1,         1,     false),
+        ("relays",                   many(relay(1)),               1,         1,     false),
+        ("relay, 1 KiB",             vec![relay(1024)],            1,         25,    false), // Of members that do not compress.
+        ("relay, long",              vec![relay(60_000)],          0,         0,     false),
+        ("query",                    vec![query(0)],               5,         2,     false), // Everybody answers,
+        ("query, relayed",           vec![query(3)],               20,        7,     false), // and by way of three others.
+        ("member",                   vec![victim.alive(1)],        60,        50,    false), // It is probed until it fails.
+    ];
+    let mut all: Vec<_> = table
+        .into_iter()
+        .map(|(what, said, datagrams, times, anywhere)| {
+            let datagram = stranger.datagram(&said);
+            Reflection { what, datagram, datagrams, times, anywhere }
+        })
+        .collect();
+    let garbage = vec![0xa5; 600];
+    all.push(Reflection { what: "garbage", datagram: garbage, datagrams: 0, times: 0, anywhere: false });
+    all
+}
+
+/// A stranger without the key, and whom it wants written to, who is no member. With keys nobody writes a byte. Without,
+/// each of a stranger's datagrams makes members write what one of a member's would: a message or two, or an answer from
+/// everybody. The protocol itself does not prevent that, as it lets members name addresses; `allowed_networks` narrows it
+/// to where members may be, but for acks, whose pings may come from anywhere.
+#[test]
+fn strangers_get_little_written_to_others() {
+    type Tune = fn(&mut Config);
+    let seal: Tune = |config| config.wire.keyring.add(Key::new(&[1; 32]).expect("32 bytes")).expect("there is room");
+    let (open, plain): (Tune, Tune) = (|_| {}, |config| config.wire.compression = false);
+    let narrow: Tune = |config| config.swim.allowed_networks = Some(vec!["10.0.0.0/16".parse().expect("a network")]);
+    for (members, tune) in [("open", open), ("plain", plain), ("narrow", narrow), ("sealed", seal)] {
+        for index in 0.. {
+            let mut net = TestNet::tuned(5, SEED, move |config| {
+                if config.name.as_str().is_some_and(|name| name.starts_with('n')) {
+                    tune(config);
+                }
+            })
+            .converged();
+            let stranger = net.puppet("stranger");
+            let victim = net.puppet_at("victim", SocketAddr::from(([192, 0, 2, 1], 7946)));
+            let Some(reflection) = reflections(&stranger, &victim).into_iter().nth(index) else { break };
+            let Reflection { what, datagram, datagrams, times, anywhere } = reflection;
+            let n1 = net.address("n1");
+            let before = net.stats("n1").datagrams_received;
+            let written: Rc<RefCell<Vec<usize>>> = Rc::default();
+            let (recorder, at) = (Rc::clone(&written), victim.address());
+            net.world_mut().tap(move |_, _, to, bytes| {
+                if to == at {
+                    recorder.borrow_mut().push(bytes.len());
+                }
+                Verdict::Pass
+            });
+            victim.mute();
+            net.world_mut().inject(stranger.address(), n1, &datagram);
+            net.run_for(secs(90));
+            assert!(net.stats("n1").datagrams_received > before, "{what}, {members}: it has arrived");
+            let (written, bytes) = (written.borrow().len(), written.borrow().iter().sum::<usize>());
+            let prevented = members == "sealed" || members == "narrow" && !anywhere;
+            let (datagrams, times) = if prevented { (0, 0) } else { (datagrams, times) };
+            assert!(written <= datagrams && (written > 0) == (datagrams > 0), "{what}, {members}: {written} datagrams");
+            assert!(bytes <= times * datagram.len(), "{what}, {members}: {bytes} of {}", datagram.len());
+            let stats = net.stats("n1");
+            let dropped = stats.datagrams_not_opened + stats.datagrams_malformed;
+            assert_eq!(dropped > 0, members == "sealed" || what == "garbage", "{what}, {members}");
+            let refused = what.ends_with('s') && members != "sealed";
+            assert_eq!(stats.requests_over_limit, if refused { 254 } else { 0 }, "{what}, {members}");
+        }
+    }
+}
+
+/// News rides along with an ack, also with one that a stranger has had us send to somebody else: up to a packet.
+#[test]
+fn news_for_somebody_else_fit_one_packet() {
+    let mut net = TestNet::bench_with(SEED, |config| config.wire.compression = false);
+    let (stranger, victim) = (net.puppet("stranger"), net.puppet("victim"));
+    for index in 0..200 {
+        net.tell(&stranger, "n1", stranger.user_event(&format!("event {index}"), 1 + index));
+    }
+    net.run_for(secs(5));
+    assert!(net["n1"].summary().event_queue >= 200, "nobody is there to take it");
+    net.record();
+    let ping = Said::Ping { seq: 1, node: String::new(), source: Some(victim.address()), source_node: String::new() };
+    net.tell(&stranger, "n1", ping);
+    let lens: Vec<usize> = net.packets_from("n1").into_iter().map(|packet| packet.len).collect();
+    assert!(matches!(lens[..], [1300..=1400]), "{lens:?}");
 }
