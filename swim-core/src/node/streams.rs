@@ -57,10 +57,20 @@ enum Role {
     Accepted,
     /// The fallback probe.
     Probe(SequenceNumber),
-    /// A full state exchange of ours, as a joiner or not; for a join that was asked for, the command.
-    PushPull { join: bool, command: Option<CommandId> },
+    /// A full state exchange of ours, as a joiner or not, and whether we knew nobody when we dialled; for a join that was
+    /// asked for, the command.
+    PushPull { join: bool, alone: bool, command: Option<CommandId> },
     /// A message of the application to one member.
     Message(CommandId),
+}
+
+/// How the state of another node is taken in.
+#[derive(Clone, Copy, Debug, Default)]
+struct Manner {
+    /// Without the user events from before.
+    ignore_old: bool,
+    /// We have come to it out of solitude.
+    newcomer: bool,
 }
 
 impl Streams {
@@ -154,16 +164,18 @@ impl Core {
                 let Some(end) = self.timers.deadline(Timer::ProbeEnd) else { return };
                 self.dial(self.roster.address(target), Role::Probe(seq), end);
             }
-            Exchange::PushPull { peer, join } => {
-                self.stats.push_pulls_started += 1;
-                self.dial(peer, Role::PushPull { join, command: None }, now + self.streams.timeout);
-            }
+            Exchange::PushPull { peer, join } => self.dial_exchange(now, peer, join, None),
         }
     }
 
     pub(super) fn start_join_exchange(&mut self, now: Instant, command: CommandId, seed: SocketAddr) {
+        self.dial_exchange(now, seed, true, Some(command));
+    }
+
+    fn dial_exchange(&mut self, now: Instant, peer: SocketAddr, join: bool, command: Option<CommandId>) {
         self.stats.push_pulls_started += 1;
-        self.dial(seed, Role::PushPull { join: true, command: Some(command) }, now + self.streams.timeout);
+        let alone = self.swim.active() == 0;
+        self.dial(peer, Role::PushPull { join, alone, command }, now + self.streams.timeout);
     }
 
     /// Dials for an encoded message of the application; false when too much is under way already.
@@ -279,9 +291,12 @@ impl Core {
                         }
                         self.finish(id);
                     }
-                    Role::PushPull { command, .. } => {
-                        let ignore_old = command.is_some_and(|command| self.ignores_old(command));
-                        self.handle_state_reply(now, id, decoded, ignore_old);
+                    Role::PushPull { join, alone, command } => {
+                        let manner = Manner {
+                            ignore_old: command.is_some_and(|command| self.ignores_old(command)),
+                            newcomer: join && alone,
+                        };
+                        self.handle_state_reply(now, id, decoded, manner);
                     }
                     Role::Message(command) => match direct::read_answer(envelope.config().codec, &decoded) {
                         Ok(refusal) => {
@@ -341,7 +356,7 @@ impl Core {
                 self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
                 self.send(envelope, now, id, Side::Acceptor, answer, true);
                 log!(DEBUG, "exchange_answered", peer = peer);
-                if let Err(error) = self.merge(now, &state, false) {
+                if let Err(error) = self.merge(now, &state, Manner::default()) {
                     log!(ERROR, "merge_refused", peer = peer, error = error);
                 }
             }
@@ -365,9 +380,9 @@ impl Core {
     }
 
     /// The answer to our full state has arrived whole.
-    fn handle_state_reply(&mut self, now: Instant, id: StreamId, message: StreamMessage<'_>, ignore_old: bool) {
+    fn handle_state_reply(&mut self, now: Instant, id: StreamId, message: StreamMessage<'_>, manner: Manner) {
         let result = match message {
-            StreamMessage::PushPull(state) => self.merge(now, &state, ignore_old).map_err(ExchangeError::Merge),
+            StreamMessage::PushPull(state) => self.merge(now, &state, manner).map_err(ExchangeError::Merge),
             StreamMessage::Error(_) => Err(ExchangeError::Rejected),
             StreamMessage::Ping(_) | StreamMessage::Ack(_) | StreamMessage::User(_) => Err(ExchangeError::Unexpected),
         };
@@ -382,8 +397,8 @@ impl Core {
         }
     }
 
-    /// Both layers take in the state of another node; with `ignore_old`, without the user events from before.
-    fn merge(&mut self, now: Instant, state: &PushPull<'_>, ignore_old: bool) -> Result<(), MergeError> {
+    /// Both layers take in the state of another node.
+    fn merge(&mut self, now: Instant, state: &PushPull<'_>, manner: Manner) -> Result<(), MergeError> {
         let (mut cx, swim, serf) = self.parts(now);
         let merged = swim.merge(&mut cx, state);
         if merged.is_err() {
@@ -395,7 +410,10 @@ impl Core {
             serf.handle_change(&mut cx, swim, change);
         }
         if !state.user_state.is_empty() {
-            serf.merge(&mut cx, swim, state.user_state, ignore_old);
+            if manner.newcomer {
+                serf.adopt_clocks(state.user_state);
+            }
+            serf.merge(&mut cx, swim, state.user_state, manner.ignore_old);
         }
         self.stats.push_pulls_merged += 1;
         Ok(())

@@ -5,7 +5,9 @@
 //! all that follows is too old). Here a time in the upper half of the range must lie close to what the clock shows;
 //! otherwise it is refused, with all that carries it. Then it takes a message for each [`STEP_MAX`], two billion of
 //! them, to spend what is left, while honest clusters, whose clocks never come near that half, notice nothing. There is
-//! no bound on leaps below: a newcomer's clock must reach that of an old cluster in one, however that got there.
+//! no bound on leaps below: a newcomer's clock must reach that of an old cluster in one, however that got there. It may
+//! have got there by steps in the upper half, too, which the newcomer cannot repeat: whoever joins and knows nobody yet
+//! sets its clocks by the one that it has asked.
 
 use crate::ids::LamportTime;
 
@@ -42,6 +44,11 @@ impl LamportClock {
             self.0 = LamportTime(time.0.saturating_add(1));
         }
         true
+    }
+
+    /// Somebody's clock shows `time`, and we have no reason to doubt it: ours shows no less.
+    pub(crate) fn adopt(&mut self, time: LamportTime) {
+        self.0 = self.0.max(time);
     }
 }
 
@@ -91,6 +98,19 @@ mod tests {
         let mut clock = LamportClock(LamportTime(u64::MAX));
         clock.increment();
         assert_eq!(clock.time(), LamportTime(u64::MAX), "it stands, and does not wrap");
+    }
+
+    /// A clock that others have been pushed to by steps is out of reach for one who has not seen them.
+    #[test]
+    fn a_far_clock_is_adopted() {
+        let far = LamportTime(LEAP_MAX + 3 * STEP_MAX);
+        let mut clock = LamportClock::started();
+        assert!(!clock.witness(far));
+        clock.adopt(far);
+        assert_eq!(clock.time(), far);
+        assert!(clock.witness(far));
+        clock.adopt(LamportTime(7));
+        assert_eq!(clock.time().0, far.0 + 1, "it never falls");
     }
 
     proptest! {

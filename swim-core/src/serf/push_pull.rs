@@ -31,6 +31,16 @@ impl Serf {
         self.codec.encode_serf_push_pull(&Clocks { member, event, query }, statuses, left, events, out);
     }
 
+    /// Sets our clocks by those of a cluster that we have just come to, by the state in which one of its members has
+    /// answered our dial. Whoever knew nobody before has no other way to tell how far they are, and by what right.
+    pub(crate) fn adopt_clocks(&mut self, bytes: &[u8]) {
+        if let Ok(SerfMessage::PushPull(state)) = self.codec.decode_serf(bytes) {
+            self.clock.adopt(state.clocks.member);
+            self.event_clock.adopt(state.clocks.event);
+            self.query_clock.adopt(state.clocks.query);
+        }
+    }
+
     /// Takes in the state of another node. Nothing of it is passed on: whoever is new gets it the same way. Only what it
     /// says about ourselves may have to be contradicted.
     ///

@@ -9,6 +9,7 @@ mod gate;
 mod gossip;
 mod healing;
 mod health;
+mod hostile;
 mod intents;
 mod leave;
 mod machines;
