@@ -113,7 +113,7 @@ pub struct Stats {
     pub user_messages_over_limit: u64,
     /// Queries not looked at, or forgotten before they were answered, because there were too many.
     pub queries_over_limit: u64,
-    /// Acks and answers to a query of ours beyond what its number of members explains.
+    /// Acks and answers to a query of ours beyond what its number of members explains, or longer than any.
     pub query_responses_over_limit: u64,
     /// Seeds beyond the 256 that count.
     pub seeds_over_limit: u64,

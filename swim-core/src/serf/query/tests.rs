@@ -347,6 +347,25 @@ fn each_member_answers_once() {
     assert_eq!(scene.parts.stats.query_responses_over_limit, 1);
 }
 
+/// The longest answer that is taken, one byte more, and where longer ones are given.
+#[test]
+fn overlong_answers_are_not_heard() {
+    for (limit, len, heard) in
+        [(1024, 9216, true), (1024, 9217, false), (10_000, 10_000, true), (10_000, 10_001, false)]
+    {
+        let mut scene = Scene::new();
+        scene.serf.config.query_response_size_limit = limit;
+        scene.ask(1, &Query { name: b"load", filter_nodes: &[b"b"], ..Query::default() }).unwrap();
+        let to = scene.running();
+        let rest = response(to, "b", 0, &[0; 1000]).len() - 1000;
+        let answer = response(to, "b", 0, &vec![0; len - rest]);
+        assert_eq!(answer.len(), len);
+        scene.receive(&answer);
+        assert_eq!(scene.answers().len(), usize::from(heard), "{len} of {limit}");
+        assert_eq!(scene.parts.stats.query_responses_over_limit, u64::from(!heard));
+    }
+}
+
 /// The asker is one of those asked; nothing of that goes through the network.
 #[test]
 fn we_answer_ourselves() {
