@@ -111,7 +111,7 @@ pub struct Stats {
     pub snapshot_records_over_limit: u64,
     /// Messages of Serf for one receiver not sent, because too many datagrams wait.
     pub user_messages_over_limit: u64,
-    /// Queries not looked at, or forgotten before they were answered, because there were too many.
+    /// Queries not looked at, or forgotten before they were answered, because there were too many; ours, too.
     pub queries_over_limit: u64,
     /// Acks and answers to a query of ours beyond what its number of members explains, or longer than any.
     pub query_responses_over_limit: u64,

@@ -366,6 +366,29 @@ fn overlong_answers_are_not_heard() {
     }
 }
 
+/// As many as the bound says may run, however long; one more ends the oldest of the application's.
+#[test]
+fn queries_that_run_are_bounded() {
+    let mut scene = Scene::new();
+    scene.swim.handle_alive(&mut scene.parts.cx(), alive("b", 1, address(2), b""), Origin::Exchange);
+    let long = Query { timeout: Some(Duration::MAX), filter_nodes: &[b"b"], ..Query::default() };
+    let keys = Asker::Keys { command: CommandId(0), members: 2, changes: true };
+    scene.serf.ask(&mut scene.parts.cx(), &mut scene.swim, &long, keys).unwrap();
+    for command in 1..RUNNING_MAX as u64 {
+        scene.ask(command, &long).unwrap();
+    }
+    assert_eq!((scene.answers(), scene.serf.queries.running.len()), (vec![(0, Answer::Members(2))], RUNNING_MAX));
+    assert_eq!(scene.parts.stats.queries_over_limit, 0);
+    scene.ask(9999, &long).unwrap();
+    assert_eq!((scene.answers(), scene.serf.queries.running.len()), (vec![(1, Answer::Done)], RUNNING_MAX));
+    assert_eq!(scene.parts.stats.queries_over_limit, 1);
+    scene.serf.queries.check(&scene.parts.timers);
+
+    scene.serf.queries.running.values_mut().for_each(|running| running.asker = keys);
+    assert_eq!(scene.ask(10_000, &long), Err(QueryError::Busy), "not those that nobody may end");
+    assert_eq!(scene.serf.queries.running.len(), RUNNING_MAX);
+}
+
 /// The asker is one of those asked; nothing of that goes through the network.
 #[test]
 fn we_answer_ourselves() {
