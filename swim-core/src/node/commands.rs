@@ -114,6 +114,11 @@ impl Core {
             self.commands.done(id, Err(CommandError::NotAlive));
         } else if seeds.is_empty() {
             self.commands.done(id, Err(CommandError::NoSeed));
+        } else if self.commands.joins.len() >= JOINS_MAX {
+            self.stats.joins_over_limit += 1;
+            let refused = seeds.iter().map(|seed| (id, Reply::SeedFailed(*seed, ExchangeError::Busy)));
+            self.commands.replies.extend(refused);
+            self.commands.done(id, Err(CommandError::NoSeed));
         } else {
             let join = Join { replay, waiting: seeds.iter().copied().collect(), running: 0, reached: 0 };
             self.commands.joins.insert(id, join);
@@ -344,3 +349,5 @@ impl Core {
 
 /// Seeds of one join that are asked at the same time: one that does not answer must not hold up the others.
 const SEEDS_AT_ONCE: usize = 8;
+/// Joins under way; whoever asked for one may be gone long before its seeds have all been tried.
+const JOINS_MAX: usize = 128;

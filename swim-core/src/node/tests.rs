@@ -298,6 +298,26 @@ fn joins_say_what_became_of_each_seed() {
     assert_eq!(net.replies(1, id), [Reply::Done(Err(CommandError::NoSeed))]);
 }
 
+/// As many as the bound says are under way, and one more is refused; when they are over there is room again.
+#[test]
+fn joins_under_way_are_bounded() {
+    let mut net = Net::of(2, &wire::Config::native());
+    let now = net.now;
+    let seeds = [address(9), address(2)];
+    let taken: Vec<_> = (0..128).map(|_| net.node(1).join(now, &seeds, false)).collect();
+    assert_eq!(net.node(1).poll_reply(), None);
+    let refused = net.node(1).join(now, &seeds, false);
+    let busy = seeds.map(|seed| Reply::SeedFailed(seed, ExchangeError::Busy));
+    assert_eq!(net.replies(1, refused)[..2], busy);
+    assert_eq!(net.node(1).node().stats().joins_over_limit, 1);
+    net.settle();
+    let node = net.node(1);
+    let done = core::iter::from_fn(|| node.poll_reply()).filter(|(_, reply)| *reply == Reply::Done(Ok(())));
+    assert_eq!(done.count(), taken.len());
+    assert_eq!(net.join(1, 2), [Reply::SeedReached(address(2)), Reply::Done(Ok(()))]);
+    assert_eq!(net.node(1).node().stats().joins_over_limit, 1);
+}
+
 /// With another key neither side understands the other; both say so, once, and nothing changes.
 #[test]
 #[cfg(feature = "encryption")]
