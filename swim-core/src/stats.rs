@@ -85,7 +85,7 @@ pub struct Stats {
     pub refused_incarnations: u64,
 
     // What a bound refused.
-    /// New members beyond `members_max`.
+    /// New members beyond `members_max`, and those of a snapshot.
     pub members_over_limit: u64,
     /// Requests to ping somebody, while we do so for too many.
     pub relays_over_limit: u64,

@@ -212,6 +212,11 @@ impl Core {
             restored.apply(record, rejoin_after_leave);
         }
         restored.alive.remove(self.roster.slot(self.swim.local()).name.as_bytes());
+        // Whom we do not meet stays in the file: without a bound it would grow with every restart.
+        while restored.alive.len() > self.swim.config().members_max {
+            restored.alive.pop_last();
+            self.stats.members_over_limit += 1;
+        }
         if rejoin_after_leave && records.contains(&Record::Leave) {
             log!(INFO, "snapshot_leave_ignored", members = restored.alive.len());
         }

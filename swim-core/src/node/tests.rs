@@ -1017,6 +1017,23 @@ fn nobody_of_the_snapshot_is_there() {
     let now = net.now;
     net.node(1).restore(now, &[]);
     net.settle();
+/// As many of a snapshot are looked for, and written down again, as may be members.
+#[test]
+fn members_of_a_snapshot_are_bounded() {
+    for (count, over) in [(3, 0), (4, 1)] {
+        let mut alone = config(1, wire::Config::native());
+        (alone.serf.snapshot, alone.swim.members_max) = (true, 3);
+        let mut net = Net::new([alone]);
+        let records: Vec<_> = (2..2 + count)
+            .map(|n| Record::Alive { name: alloc::format!("n{n}").into_bytes().into(), address: address(n) })
+            .collect();
+        restart(&mut net, &records);
+        let node = net.node(1).node();
+        assert_eq!(node.records().filter(|record| matches!(record, Record::Alive { .. })).count(), 1 + 3);
+        assert_eq!(node.stats().members_over_limit, over, "{count}");
+    }
+}
+
     assert_eq!(tried(&mut net), 8);
 }
 
