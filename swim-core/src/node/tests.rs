@@ -701,6 +701,27 @@ fn streams_open_once() {
     }
 }
 
+/// As many streams as the bound says may be open, holding as many bytes; one more of either is refused, and what is
+/// over makes room.
+#[test]
+fn streams_are_bounded() {
+    let mut net = Net::new([Config { streams_max: 2, stream_bytes_max: 10, ..config(1, wire::Config::native()) }]);
+    let now = net.now;
+    let node = net.node(1);
+    let (a, b) = (node.accept_stream(now, address(8)).unwrap(), node.accept_stream(now, address(8)).unwrap());
+    assert_eq!((node.accept_stream(now, address(9)), node.node().stats().streams_over_limit), (None, 1));
+    // Beginnings of frames that never end.
+    for (id, data, over) in [(a, &b"\xf5\x41\0\0\0\xff"[..], 0), (b, b"\xf5\x41\0\0", 0), (a, b"\0", 1), (b, b"\0", 1)]
+    {
+        node.handle_stream(now, id, StreamInput::Data(data));
+        node.node().check();
+        assert_eq!(node.node().stats().stream_bytes_over_limit, over, "{id:?} {data:?}");
+    }
+    assert_eq!((node.poll_stream(), node.poll_stream()), (Some(StreamAction::Abort { id: a }), None));
+    assert!(node.accept_stream(now, address(9)).is_some());
+    assert_eq!((node.accept_stream(now, address(9)), node.node().stats().streams_over_limit), (None, 2));
+}
+
 /// Coordinates ride on acks: after some probes a round trip can be estimated between any two, seen from anywhere.
 #[test]
 fn round_trips_are_estimated() {
@@ -996,6 +1017,23 @@ fn a_restored_node_is_back_without_a_seed() {
     }
 }
 
+/// As many of a snapshot are looked for, and written down again, as may be members.
+#[test]
+fn members_of_a_snapshot_are_bounded() {
+    for (count, over) in [(3, 0), (4, 1)] {
+        let mut alone = config(1, wire::Config::native());
+        (alone.serf.snapshot, alone.swim.members_max) = (true, 3);
+        let mut net = Net::new([alone]);
+        let records: Vec<_> = (2..2 + count)
+            .map(|n| Record::Alive { name: alloc::format!("n{n}").into_bytes().into(), address: address(n) })
+            .collect();
+        restart(&mut net, &records);
+        let node = net.node(1).node();
+        assert_eq!(node.records().filter(|record| matches!(record, Record::Alive { .. })).count(), 1 + 3);
+        assert_eq!(node.stats().members_over_limit, over, "{count}");
+    }
+}
+
 /// The rejoin tries every address once, then healing takes over; the members stay in the snapshot.
 #[test]
 fn nobody_of_the_snapshot_is_there() {
@@ -1017,23 +1055,6 @@ fn nobody_of_the_snapshot_is_there() {
     let now = net.now;
     net.node(1).restore(now, &[]);
     net.settle();
-/// As many of a snapshot are looked for, and written down again, as may be members.
-#[test]
-fn members_of_a_snapshot_are_bounded() {
-    for (count, over) in [(3, 0), (4, 1)] {
-        let mut alone = config(1, wire::Config::native());
-        (alone.serf.snapshot, alone.swim.members_max) = (true, 3);
-        let mut net = Net::new([alone]);
-        let records: Vec<_> = (2..2 + count)
-            .map(|n| Record::Alive { name: alloc::format!("n{n}").into_bytes().into(), address: address(n) })
-            .collect();
-        restart(&mut net, &records);
-        let node = net.node(1).node();
-        assert_eq!(node.records().filter(|record| matches!(record, Record::Alive { .. })).count(), 1 + 3);
-        assert_eq!(node.stats().members_over_limit, over, "{count}");
-    }
-}
-
     assert_eq!(tried(&mut net), 8);
 }
 

@@ -389,6 +389,24 @@ fn queries_that_run_are_bounded() {
     assert_eq!(scene.serf.queries.running.len(), RUNNING_MAX);
 }
 
+/// An answer that is to be passed on is no longer than any that is given, or than a packet holds.
+#[test]
+fn overlong_answers_are_not_relayed() {
+    for (limit, packet, len, passed) in
+        [(100, 200, 200, true), (100, 200, 201, false), (300, 200, 300, true), (300, 200, 301, false)]
+    {
+        let mut scene = Scene::new();
+        scene.serf.config.query_response_size_limit = limit;
+        scene.serf.set_message_len_max(packet);
+        let destination = Destination { ip: Some(address(9).ip()), port: 7946, zone: b"" };
+        let mut message = Vec::new();
+        Codec::Native.encode_serf_relay(&Relay { destination, name: b"b", inner: &vec![5; len] }, &mut message);
+        scene.receive(&message);
+        assert_eq!(scene.sent().len(), usize::from(passed), "{len} of {limit} and {packet}");
+        assert_eq!(scene.parts.stats.messages_malformed, u64::from(!passed));
+    }
+}
+
 /// The asker is one of those asked; nothing of that goes through the network.
 #[test]
 fn we_answer_ourselves() {
