@@ -105,7 +105,7 @@ impl Services {
         // A full name, so that no search makes another one of it.
         let found = lookup_host((format!("{target}."), *port)).await;
         let found = found.map_err(|_| failed(": no such host".to_owned()))?;
-        Ok(found.map(|address| address.ip().to_canonical()).collect())
+        Ok(found.map(|address| address.ip().to_canonical()).take(dns::ADDRESSES_MAX).collect())
     }
 }
 
