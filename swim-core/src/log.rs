@@ -59,11 +59,38 @@ macro_rules! log {
 }
 pub(crate) use log;
 
-/// Bytes that ought to be text, for a log.
+/// Bytes that ought to be text, for a log. Nobody says how long they are: what is longer than any name is cut, for a log
+/// keeps its lines.
 pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
 
 impl core::fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        crate::ids::fmt_escaped(self.0, f)
+        match self.0.split_at_checked(SHOWN_MAX) {
+            Some((beginning, rest)) if !rest.is_empty() => {
+                crate::ids::fmt_escaped(beginning, f)?;
+                f.write_str("...")
+            }
+            Some(_) | None => crate::ids::fmt_escaped(self.0, f),
+        }
+    }
+}
+
+/// Bytes shown of one field: a member's whole name.
+const SHOWN_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use super::*;
+
+    #[test]
+    fn long_fields_are_cut() {
+        for (len, shown) in [(0, 0), (SHOWN_MAX, SHOWN_MAX), (SHOWN_MAX + 1, SHOWN_MAX + 3), (1 << 20, SHOWN_MAX + 3)] {
+            assert_eq!(Escaped(&vec![b'x'; len]).to_string().len(), shown, "{len}");
+        }
+        let cut = Escaped(&[&[b'x'; SHOWN_MAX - 1][..], "ä!".as_bytes()].concat()).to_string();
+        assert!(cut.ends_with("x\\xc3..."), "within a letter: {cut}");
     }
 }

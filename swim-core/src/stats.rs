@@ -85,7 +85,7 @@ pub struct Stats {
     pub refused_incarnations: u64,
 
     // What a bound refused.
-    /// New members beyond `members_max`.
+    /// New members beyond `members_max`, and those of a snapshot.
     pub members_over_limit: u64,
     /// Requests to ping somebody, while we do so for too many.
     pub relays_over_limit: u64,
@@ -97,6 +97,8 @@ pub struct Stats {
     pub streams_over_limit: u64,
     /// Streams given up because all together held more than `stream_bytes_max`.
     pub stream_bytes_over_limit: u64,
+    /// Joins refused, because too many are under way.
+    pub joins_over_limit: u64,
     /// Intents about unknown members beyond `recent_intents_max`.
     pub intents_over_limit: u64,
     /// Serf's messages dropped from a full broadcast queue.
@@ -111,9 +113,9 @@ pub struct Stats {
     pub snapshot_records_over_limit: u64,
     /// Messages of Serf for one receiver not sent, because too many datagrams wait.
     pub user_messages_over_limit: u64,
-    /// Queries not looked at, or forgotten before they were answered, because there were too many.
+    /// Queries not looked at, or forgotten before they were answered, because there were too many; ours, too.
     pub queries_over_limit: u64,
-    /// Acks and answers to a query of ours beyond what its number of members explains.
+    /// Acks and answers to a query of ours beyond what its number of members explains, or longer than any.
     pub query_responses_over_limit: u64,
     /// Seeds beyond the 256 that count.
     pub seeds_over_limit: u64,

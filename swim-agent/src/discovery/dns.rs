@@ -155,7 +155,11 @@ fn services(packet: &Packet<'_>) -> Vec<Service> {
                 weight: service.weight,
                 target: if service.target.get_labels().is_empty() { String::new() } else { service.target.to_string() },
                 port: service.port,
-                addresses: records().filter(|record| record.name == service.target).filter_map(address).collect(),
+                addresses: records()
+                    .filter(|record| record.name == service.target)
+                    .filter_map(address)
+                    .take(ADDRESSES_MAX)
+                    .collect(),
             });
         }
     }
@@ -306,7 +310,7 @@ const TCP_LEN_MAX: usize = 16 << 10;
 /// Of one name.
 const SERVICES_MAX: usize = 64;
 /// Of one host.
-const ADDRESSES_MAX: usize = 8;
+pub(super) const ADDRESSES_MAX: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -323,6 +327,26 @@ mod tests {
         assert_eq!(found.servers, expected);
         assert_eq!((found.search, found.dots), (vec!["a.example".to_owned(), "b.example".to_owned()], 5));
         assert_eq!(servers("").servers, ["127.0.0.1:53".parse().unwrap()]);
+    }
+
+    /// As many of each as the bounds say, and one more of each.
+    #[test]
+    fn answers_are_bounded() {
+        use simple_dns::rdata::{A, SRV};
+        for (more, count, len) in [(0, SERVICES_MAX, ADDRESSES_MAX), (1, SERVICES_MAX, ADDRESSES_MAX)] {
+            let host = Name::new_unchecked("a.example");
+            let record = |rdata| ResourceRecord::new(host.clone(), CLASS::IN, 1, rdata);
+            let mut packet = Packet::new_reply(1);
+            for port in 0..(SERVICES_MAX + more) as u16 {
+                packet.answers.push(record(RData::SRV(SRV { priority: 1, weight: 1, port, target: host.clone() })));
+            }
+            for n in 0..(ADDRESSES_MAX + more) as u32 {
+                packet.answers.push(record(RData::A(A { address: n })));
+            }
+            let services = services(&packet);
+            assert_eq!((services.len(), addresses(&packet).len()), (count, len));
+            assert!(services.iter().all(|service| service.addresses.len() == len));
+        }
     }
 
     #[test]

@@ -264,6 +264,23 @@ mod tests {
     }
 
     #[test]
+    fn members_of_one_answer_are_bounded() {
+        let Announcement { service, instance, .. } = announcement("test", "a", ADDRESS);
+        for count in [MEMBERS_MAX, MEMBERS_MAX + 1] {
+            let host = Name::new_unchecked("a.local");
+            let record = |name: &Name<'static>, rdata| ResourceRecord::new(name.clone(), CLASS::IN, TTL, rdata);
+            let mut packet = Packet::new_reply(0);
+            packet.answers.push(record(&host, RData::A(A { address: 7 })));
+            for port in 1..=count as u16 {
+                let srv = SRV { priority: 1, weight: 1, port, target: host.clone() };
+                packet.answers.push(record(&instance, RData::SRV(srv)));
+            }
+            let answer = packet.build_bytes_vec().unwrap();
+            assert_eq!(service.members(&answer).len(), MEMBERS_MAX, "{count}");
+        }
+    }
+
+    #[test]
     fn strange_answers() {
         let service = Service::new("test").unwrap();
         let (mut answer, _) = announcement("test", "a", ADDRESS).answer(&service.question().unwrap(), true).unwrap();

@@ -105,7 +105,7 @@ impl Services {
         // A full name, so that no search makes another one of it.
         let found = lookup_host((format!("{target}."), *port)).await;
         let found = found.map_err(|_| failed(": no such host".to_owned()))?;
-        Ok(found.map(|address| address.ip().to_canonical()).collect())
+        Ok(found.map(|address| address.ip().to_canonical()).take(dns::ADDRESSES_MAX).collect())
     }
 }
 
@@ -136,3 +136,19 @@ fn line(seed: &str, why: &str) -> String {
 const NAMES_MAX: usize = 16;
 /// For one of them, with all its targets.
 const LIMIT: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many names as the bound says are looked up, and one more is not; nobody answers for any of them.
+    #[tokio::test(start_paused = true)]
+    async fn names_are_bounded() {
+        let services = Services::new(vec!["127.0.0.1:1".parse().unwrap()]);
+        for (count, refused) in [(NAMES_MAX, 0), (NAMES_MAX + 1, 1)] {
+            let expanded = services.expand(&vec!["_a._tcp.example".to_owned(); count], &[]).await;
+            let too_many = expanded.failed.iter().filter(|line| line.contains("more than 16 names"));
+            assert_eq!((expanded.failed.len(), too_many.count()), (count, refused));
+        }
+    }
+}

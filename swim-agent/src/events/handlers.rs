@@ -9,7 +9,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::mpsc::UnboundedSender;
+use swim_tokio::EVENTS_MAX;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::JoinSet;
 use tracing::warn;
 
@@ -60,14 +62,14 @@ pub(crate) struct Policy {
 #[derive(Clone)]
 pub(crate) struct Handlers {
     list: Arc<Mutex<Vec<Arc<Handler>>>>,
-    jobs: UnboundedSender<Arc<Occurrence>>,
+    jobs: Sender<Arc<Occurrence>>,
 }
 
 impl Handlers {
     /// Starts the task that runs them. It ends with the last clone.
     pub(crate) fn start(list: Vec<Arc<Handler>>, policy: Policy, agent: Arc<Agent>) -> Self {
         let list = Arc::new(Mutex::new(list));
-        let (jobs, mut incoming) = tokio::sync::mpsc::unbounded_channel::<Arc<Occurrence>>();
+        let (jobs, mut incoming) = channel::<Arc<Occurrence>>(EVENTS_MAX);
         let handlers = Self { list: Arc::clone(&list), jobs };
         tokio::spawn(async move {
             let mut queue = Queue::new(policy);
@@ -102,8 +104,10 @@ impl Handlers {
     pub(crate) fn handle(&self, occurrence: &Arc<Occurrence>) {
         // Most agents have no handlers at all.
         if !matching(&self.list, occurrence).is_empty() {
-            // The task lives as long as we do.
-            let _ = self.jobs.send(Arc::clone(occurrence));
+            // The task lives as long as we do. As many wait for it as for us: if more do, it does not get its turn.
+            if let Err(TrySendError::Full(_)) = self.jobs.try_send(Arc::clone(occurrence)) {
+                warn!(target: "agent", "Not running any script for {}: too many events wait", occurrence.describe());
+            }
         }
     }
 
@@ -245,6 +249,16 @@ mod tests {
         assert_eq!(next(&mut queue), None);
         queue.ended(&a);
         assert_eq!(next(&mut queue).as_deref(), Some("a2"));
+    }
+
+    #[test]
+    fn what_waits_for_the_task_is_bounded() {
+        let (jobs, incoming) = channel(EVENTS_MAX);
+        let handlers = Handlers { list: Arc::new(Mutex::new(vec![handler("a")])), jobs };
+        for (more, waiting) in [(EVENTS_MAX, EVENTS_MAX), (1, EVENTS_MAX)] {
+            (0..more).for_each(|_| handlers.handle(&event(1)));
+            assert_eq!(incoming.len(), waiting);
+        }
     }
 
     #[test]

@@ -172,3 +172,42 @@ const WAITING_MAX: usize = 1024;
 /// Log lines held back before the banner is out; the oldest go first.
 const HELD_MAX: usize = 512;
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A console whose lines nobody takes.
+    fn console(held: Option<VecDeque<String>>) -> (Console, Receiver<Job>) {
+        let (lines, jobs) = channel(WAITING_MAX);
+        let shared = Shared { lines, held, dropped: 0, format: Format::Text };
+        (Console { shared: Arc::new(Mutex::new(shared)) }, jobs)
+    }
+
+    #[test]
+    fn lines_held_back_are_bounded() {
+        let (console, _jobs) = console(Some(VecDeque::new()));
+        for (count, oldest) in [(HELD_MAX, "0"), (1, "1")] {
+            let begun = console.with(|shared| shared.held.as_ref().map_or(0, VecDeque::len));
+            (begun..begun + count).for_each(|n| console.log(n.to_string()));
+            console.with(|shared| {
+                let held = shared.held.as_ref().unwrap();
+                assert_eq!((held.len(), held.front().map(String::as_str)), (HELD_MAX, Some(oldest)));
+            });
+        }
+    }
+
+    #[test]
+    fn lines_that_wait_are_bounded_and_those_lost_are_counted() {
+        let (console, mut jobs) = console(None);
+        (0..WAITING_MAX).for_each(|_| console.log("x".to_owned()));
+        assert_eq!((jobs.len(), console.with(|shared| shared.dropped)), (WAITING_MAX, 0));
+        console.log("x".to_owned());
+        assert_eq!((jobs.len(), console.with(|shared| shared.dropped)), (WAITING_MAX, 1));
+        for _ in 0..2 {
+            assert!(matches!(jobs.try_recv(), Ok(Job::Line(line)) if line == "    x"));
+        }
+        console.log("y".to_owned());
+        assert_eq!((jobs.len(), console.with(|shared| shared.dropped)), (WAITING_MAX, 0), "the notice came first");
+    }
+}

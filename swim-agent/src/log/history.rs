@@ -41,6 +41,8 @@ impl History {
         let (sender, new) = channel(WATCH_MAX);
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let old = inner.lines.iter().filter(|(of, _)| *of >= level).map(|(_, line)| Arc::clone(line)).collect();
+        // Nothing may have been said since the last of them went.
+        inner.watchers.retain(|(_, watcher)| !watcher.is_closed());
         inner.watchers.push((level, sender));
         Watch { old, new }
     }
@@ -107,5 +109,11 @@ mod tests {
         drop(watch);
         history.add(Level::Info, "last");
         assert_eq!(history.level(), KEPT);
+        for _ in 0..3 {
+            drop(history.watch(Level::Trace));
+        }
+        let watches = [history.watch(Level::Trace), history.watch(Level::Trace)];
+        let watchers = history.0.lock().unwrap_or_else(PoisonError::into_inner).watchers.len();
+        assert_eq!(watchers, watches.len(), "those that came and went while nothing was said");
     }
 }

@@ -233,9 +233,22 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.push((field.name(), format!("{value:?}")));
+        self.0.push((field.name(), cut(format!("{value:?}"))));
     }
 }
+
+/// At most [`FIELD_LEN_MAX`] bytes: lines are kept, and clients can have what they ask for said in one.
+fn cut(mut text: String) -> String {
+    if text.len() > FIELD_LEN_MAX {
+        let end = (0..=FIELD_LEN_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
+}
+
+/// A script's whole output (8 KiB), and what is said of it.
+const FIELD_LEN_MAX: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -255,6 +268,15 @@ mod tests {
         let entry =
             Entry { time: &time, level: Level::Warn, component: "agent.ipc", text: "text", event: None, fields: &[] };
         assert_eq!(line(&entry), "2026/11/22 20:38:30 [WARN] agent.ipc: text");
+    }
+
+    #[test]
+    fn long_fields_are_cut() {
+        for (len, shown) in [(FIELD_LEN_MAX, FIELD_LEN_MAX), (FIELD_LEN_MAX + 1, FIELD_LEN_MAX + 3)] {
+            assert_eq!(cut("x".repeat(len)).len(), shown);
+        }
+        let within_a_letter = cut("x".repeat(FIELD_LEN_MAX - 1) + "ä");
+        assert!(within_a_letter.len() == FIELD_LEN_MAX + 2 && within_a_letter.ends_with("x..."));
     }
 
     #[test]

@@ -157,8 +157,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn requests_and_answers() {
-        let too_long = format!("GET /metrics HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(HEAD_MAX));
-        let table: [(&[u8], &str); 11] = [
+        let of = |len: usize| format!("GET /metrics HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(len - 30));
+        let (longest, too_long) = (of(HEAD_MAX), of(HEAD_MAX + 1));
+        assert_eq!(longest.len(), HEAD_MAX);
+        let table: [(&[u8], &str); 12] = [
+            (longest.as_bytes(), "200 OK"),
             (b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "200 OK"),
             (b"GET /metrics?x=y HTTP/1.0\r\n\r\n", "200 OK"),
             (b"GET /metrics HTTP/1.1\n\n", "200 OK"),

@@ -114,6 +114,11 @@ impl Core {
             self.commands.done(id, Err(CommandError::NotAlive));
         } else if seeds.is_empty() {
             self.commands.done(id, Err(CommandError::NoSeed));
+        } else if self.commands.joins.len() >= JOINS_MAX {
+            self.stats.joins_over_limit += 1;
+            let refused = seeds.iter().map(|seed| (id, Reply::SeedFailed(*seed, ExchangeError::Busy)));
+            self.commands.replies.extend(refused);
+            self.commands.done(id, Err(CommandError::NoSeed));
         } else {
             let join = Join { replay, waiting: seeds.iter().copied().collect(), running: 0, reached: 0 };
             self.commands.joins.insert(id, join);
@@ -207,6 +212,11 @@ impl Core {
             restored.apply(record, rejoin_after_leave);
         }
         restored.alive.remove(self.roster.slot(self.swim.local()).name.as_bytes());
+        // Whom we do not meet stays in the file: without a bound it would grow with every restart.
+        while restored.alive.len() > self.swim.config().members_max {
+            restored.alive.pop_last();
+            self.stats.members_over_limit += 1;
+        }
         if rejoin_after_leave && records.contains(&Record::Leave) {
             log!(INFO, "snapshot_leave_ignored", members = restored.alive.len());
         }
@@ -344,3 +354,5 @@ impl Core {
 
 /// Seeds of one join that are asked at the same time: one that does not answer must not hold up the others.
 const SEEDS_AT_ONCE: usize = 8;
+/// Joins under way; whoever asked for one may be gone long before its seeds have all been tried.
+const JOINS_MAX: usize = 128;

@@ -298,6 +298,26 @@ fn joins_say_what_became_of_each_seed() {
     assert_eq!(net.replies(1, id), [Reply::Done(Err(CommandError::NoSeed))]);
 }
 
+/// As many as the bound says are under way, and one more is refused; when they are over there is room again.
+#[test]
+fn joins_under_way_are_bounded() {
+    let mut net = Net::of(2, &wire::Config::native());
+    let now = net.now;
+    let seeds = [address(9), address(2)];
+    let taken: Vec<_> = (0..128).map(|_| net.node(1).join(now, &seeds, false)).collect();
+    assert_eq!(net.node(1).poll_reply(), None);
+    let refused = net.node(1).join(now, &seeds, false);
+    let busy = seeds.map(|seed| Reply::SeedFailed(seed, ExchangeError::Busy));
+    assert_eq!(net.replies(1, refused)[..2], busy);
+    assert_eq!(net.node(1).node().stats().joins_over_limit, 1);
+    net.settle();
+    let node = net.node(1);
+    let done = core::iter::from_fn(|| node.poll_reply()).filter(|(_, reply)| *reply == Reply::Done(Ok(())));
+    assert_eq!(done.count(), taken.len());
+    assert_eq!(net.join(1, 2), [Reply::SeedReached(address(2)), Reply::Done(Ok(()))]);
+    assert_eq!(net.node(1).node().stats().joins_over_limit, 1);
+}
+
 /// With another key neither side understands the other; both say so, once, and nothing changes.
 #[test]
 #[cfg(feature = "encryption")]
@@ -681,6 +701,27 @@ fn streams_open_once() {
     }
 }
 
+/// As many streams as the bound says may be open, holding as many bytes; one more of either is refused, and what is
+/// over makes room.
+#[test]
+fn streams_are_bounded() {
+    let mut net = Net::new([Config { streams_max: 2, stream_bytes_max: 10, ..config(1, wire::Config::native()) }]);
+    let now = net.now;
+    let node = net.node(1);
+    let (a, b) = (node.accept_stream(now, address(8)).unwrap(), node.accept_stream(now, address(8)).unwrap());
+    assert_eq!((node.accept_stream(now, address(9)), node.node().stats().streams_over_limit), (None, 1));
+    // Beginnings of frames that never end.
+    for (id, data, over) in [(a, &b"\xf5\x41\0\0\0\xff"[..], 0), (b, b"\xf5\x41\0\0", 0), (a, b"\0", 1), (b, b"\0", 1)]
+    {
+        node.handle_stream(now, id, StreamInput::Data(data));
+        node.node().check();
+        assert_eq!(node.node().stats().stream_bytes_over_limit, over, "{id:?} {data:?}");
+    }
+    assert_eq!((node.poll_stream(), node.poll_stream()), (Some(StreamAction::Abort { id: a }), None));
+    assert!(node.accept_stream(now, address(9)).is_some());
+    assert_eq!((node.accept_stream(now, address(9)), node.node().stats().streams_over_limit), (None, 2));
+}
+
 /// Coordinates ride on acks: after some probes a round trip can be estimated between any two, seen from anywhere.
 #[test]
 fn round_trips_are_estimated() {
@@ -973,6 +1014,23 @@ fn a_restored_node_is_back_without_a_seed() {
 
         let trace = core::mem::replace(net.node(1), spare()).into_sink();
         Replay::new(&trace, Keyring::new(), None).unwrap().run().unwrap();
+    }
+}
+
+/// As many of a snapshot are looked for, and written down again, as may be members.
+#[test]
+fn members_of_a_snapshot_are_bounded() {
+    for (count, over) in [(3, 0), (4, 1)] {
+        let mut alone = config(1, wire::Config::native());
+        (alone.serf.snapshot, alone.swim.members_max) = (true, 3);
+        let mut net = Net::new([alone]);
+        let records: Vec<_> = (2..2 + count)
+            .map(|n| Record::Alive { name: alloc::format!("n{n}").into_bytes().into(), address: address(n) })
+            .collect();
+        restart(&mut net, &records);
+        let node = net.node(1).node();
+        assert_eq!(node.records().filter(|record| matches!(record, Record::Alive { .. })).count(), 1 + 3);
+        assert_eq!(node.stats().members_over_limit, over, "{count}");
     }
 }
 

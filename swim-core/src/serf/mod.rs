@@ -168,6 +168,13 @@ impl Serf {
                 }
                 false
             }
+            Ok(SerfMessage::QueryResponse(_))
+                if bytes.len() > QUERY_LEN_MAX.max(self.config.query_response_size_limit) =>
+            {
+                // Each member's may wait for the application, and its name is kept until the query is over.
+                cx.stats.query_responses_over_limit += 1;
+                false
+            }
             Ok(SerfMessage::QueryResponse(response)) => {
                 self.handle_query_response(cx, swim, &response);
                 false
@@ -353,5 +360,6 @@ impl Serf {
 /// Longest intent that is understood, in bytes: a name of any sensible length, and room for fields to come.
 const INTENT_LEN_MAX: usize = 1024;
 /// Longest query that is listened to, in bytes, unless longer ones are asked here: thousands may wait for the
-/// application, and over a stream one might have megabytes. No gossip carries more than a packet.
+/// application, and over a stream one might have megabytes. No gossip carries more than a packet. The same for an answer
+/// to a query of ours: there may be two from each member.
 const QUERY_LEN_MAX: usize = 9 * 1024;

@@ -245,6 +245,9 @@ impl Serf {
         if message.len() > max {
             return Err(QueryError::TooLarge { len: message.len(), max });
         }
+        if !self.make_room_to_ask(cx, swim) {
+            return Err(QueryError::Busy);
+        }
         if let Asker::Keys { command, members, .. } = asker {
             self.queries.tell(command, Answer::Members(members));
         }
@@ -265,6 +268,21 @@ impl Serf {
         }
         self.queue_query(cx, swim, &message);
         Ok(())
+    }
+
+    /// Ends the application's oldest query if too many run: how long each does is the application's choice, or that of
+    /// whoever it asks for, who may be gone long before. Whether there is room.
+    fn make_room_to_ask(&mut self, cx: &mut Cx<'_>, swim: &mut Swim) -> bool {
+        if self.queries.running.len() < RUNNING_MAX {
+            return true;
+        }
+        let mut running = self.queries.running.iter();
+        let oldest = running.find(|(_, running)| matches!(running.asker, Asker::Application(_)));
+        let Some(key) = oldest.map(|(key, _)| *key) else { return false };
+        cx.timers.disarm(Timer::Query(key.0, key.1));
+        cx.stats.queries_over_limit += 1;
+        self.end_query(cx, swim, key);
+        true
     }
 
     fn encode_query(&self, cx: &Cx<'_>, query: &Query<'_>, ltime: LamportTime, id: u32, timeout: Duration) -> Vec<u8> {
@@ -646,6 +664,8 @@ const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0
 const ANSWERS_MAX_MIN: usize = 16;
 /// Queries that others have asked and that may still be answered; past it the oldest is forgotten.
 const PENDING_MAX: usize = 1024;
+/// Queries of our own that run at once; past it the application's oldest is over.
+const RUNNING_MAX: usize = 4096;
 /// Queries of one time of the query clock.
 const SAME_TIME_MAX: usize = 64;
 /// First Serf protocol whose nodes may ask.

@@ -470,9 +470,10 @@ fn relayed_pings_are_bounded() {
         nack: true,
         source: Source::default(),
     };
-    for _ in 0..100 {
-        for _ in 0..1024 {
+    for round in 0..100 {
+        for n in 0..=1024 {
             swim.handle_indirect_ping(&mut parts.cx(), address(9), &request);
+            assert!(round > 0 || parts.stats.relays_over_limit == u64::from(n == 1024), "{n}");
         }
         parts.now += Duration::from_millis(500);
         while let Some(timer) = parts.timers.pop_due(parts.now) {

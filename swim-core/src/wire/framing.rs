@@ -567,6 +567,22 @@ mod tests {
         out
     }
 
+    /// A message whose end never comes is waited for up to the bound, and given up there, or by what goes past it.
+    #[test]
+    fn what_is_held_is_bounded() {
+        let envelope = envelope(Config::serf(), 0);
+        let mut message = b"\x00\xdd\x00\x00\x00\x02\xc6\xff\xff\xff\xff".to_vec();
+        message.resize(STREAM_LEN_MAX - 1, 7);
+        for (more, error) in [(&b"7"[..], StreamError::Message(MessageError::TooLarge)), (b"77", StreamError::TooLarge)]
+        {
+            let mut reader = FrameReader::new(Side::Dialler);
+            assert_eq!(reader.push(&envelope, &message), Ok(None));
+            assert_eq!(reader.buffered(), STREAM_LEN_MAX - 1);
+            assert_eq!(reader.push(&envelope, more), Err(error));
+            assert_eq!(reader.buffered(), 0);
+        }
+    }
+
     #[test]
     fn refusals() {
         use Side::{Acceptor, Dialler};

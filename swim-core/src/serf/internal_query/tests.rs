@@ -253,6 +253,35 @@ fn keys_are_changed_one_at_a_time() {
     assert_eq!(scene.running().0, LamportTime(4));
 }
 
+/// As many as the bound says may wait for the keyring, and one more is not looked at.
+#[test]
+fn requests_that_wait_are_bounded() {
+    let mut scene = Scene::new();
+    for n in 0..=KEY_TASKS_MAX as u32 {
+        assert_eq!(scene.parts.stats.queries_over_limit, 0, "{n}");
+        scene.receive(&encoded(&serf::Query { name: b"_serf_list-keys", ..asked(1 + u64::from(n / 32), n) }));
+    }
+    assert_eq!((scene.serf.queries.key_tasks.len(), scene.parts.stats.queries_over_limit), (KEY_TASKS_MAX, 1));
+}
+
+/// What a member says of its keys is taken as far as the bounds go.
+#[test]
+fn lists_of_keys_are_bounded() {
+    let scene = Scene::new();
+    let read = |payload: &[u8]| scene.serf.read_key_response("b".into(), payload);
+    for (count, taken) in [(KEYS_MAX, KEYS_MAX), (KEYS_MAX + 1, KEYS_MAX)] {
+        let (keys, mut payload) = (vec!["key"; count], Vec::new());
+        let response = KeyResponse { result: true, message: &b""[..], keys: &*keys, primary: b"" };
+        Codec::Native.encode_key_response(&response, &mut payload);
+        let Answer::Key { keys, .. } = read(&payload) else { panic!() };
+        assert_eq!(keys.len(), taken);
+    }
+    for (len, taken) in [(NUMBERS_MAX, NUMBERS_MAX), (NUMBERS_MAX + 1, NUMBERS_MAX)] {
+        let Answer::Key { message, .. } = read(&vec![9; len]) else { panic!() };
+        assert_eq!(message.matches('9').count(), taken, "{message}");
+    }
+}
+
 /// RFC 4648, section 10.
 #[test]
 fn base64_as_in_the_rfc() {

@@ -347,6 +347,66 @@ fn each_member_answers_once() {
     assert_eq!(scene.parts.stats.query_responses_over_limit, 1);
 }
 
+/// The longest answer that is taken, one byte more, and where longer ones are given.
+#[test]
+fn overlong_answers_are_not_heard() {
+    for (limit, len, heard) in
+        [(1024, 9216, true), (1024, 9217, false), (10_000, 10_000, true), (10_000, 10_001, false)]
+    {
+        let mut scene = Scene::new();
+        scene.serf.config.query_response_size_limit = limit;
+        scene.ask(1, &Query { name: b"load", filter_nodes: &[b"b"], ..Query::default() }).unwrap();
+        let to = scene.running();
+        let rest = response(to, "b", 0, &[0; 1000]).len() - 1000;
+        let answer = response(to, "b", 0, &vec![0; len - rest]);
+        assert_eq!(answer.len(), len);
+        scene.receive(&answer);
+        assert_eq!(scene.answers().len(), usize::from(heard), "{len} of {limit}");
+        assert_eq!(scene.parts.stats.query_responses_over_limit, u64::from(!heard));
+    }
+}
+
+/// As many as the bound says may run, however long; one more ends the oldest of the application's.
+#[test]
+fn queries_that_run_are_bounded() {
+    let mut scene = Scene::new();
+    scene.swim.handle_alive(&mut scene.parts.cx(), alive("b", 1, address(2), b""), Origin::Exchange);
+    let long = Query { timeout: Some(Duration::MAX), filter_nodes: &[b"b"], ..Query::default() };
+    let keys = Asker::Keys { command: CommandId(0), members: 2, changes: true };
+    scene.serf.ask(&mut scene.parts.cx(), &mut scene.swim, &long, keys).unwrap();
+    for command in 1..RUNNING_MAX as u64 {
+        scene.ask(command, &long).unwrap();
+    }
+    assert_eq!((scene.answers(), scene.serf.queries.running.len()), (vec![(0, Answer::Members(2))], RUNNING_MAX));
+    assert_eq!(scene.parts.stats.queries_over_limit, 0);
+    scene.ask(9999, &long).unwrap();
+    assert_eq!((scene.answers(), scene.serf.queries.running.len()), (vec![(1, Answer::Done)], RUNNING_MAX));
+    assert_eq!(scene.parts.stats.queries_over_limit, 1);
+    scene.serf.queries.check(&scene.parts.timers);
+
+    scene.serf.queries.running.values_mut().for_each(|running| running.asker = keys);
+    assert_eq!(scene.ask(10_000, &long), Err(QueryError::Busy), "not those that nobody may end");
+    assert_eq!(scene.serf.queries.running.len(), RUNNING_MAX);
+}
+
+/// An answer that is to be passed on is no longer than any that is given, or than a packet holds.
+#[test]
+fn overlong_answers_are_not_relayed() {
+    for (limit, packet, len, passed) in
+        [(100, 200, 200, true), (100, 200, 201, false), (300, 200, 300, true), (300, 200, 301, false)]
+    {
+        let mut scene = Scene::new();
+        scene.serf.config.query_response_size_limit = limit;
+        scene.serf.set_message_len_max(packet);
+        let destination = Destination { ip: Some(address(9).ip()), port: 7946, zone: b"" };
+        let mut message = Vec::new();
+        Codec::Native.encode_serf_relay(&Relay { destination, name: b"b", inner: &vec![5; len] }, &mut message);
+        scene.receive(&message);
+        assert_eq!(scene.sent().len(), usize::from(passed), "{len} of {limit} and {packet}");
+        assert_eq!(scene.parts.stats.messages_malformed, u64::from(!passed));
+    }
+}
+
 /// The asker is one of those asked; nothing of that goes through the network.
 #[test]
 fn we_answer_ourselves() {
