@@ -10,6 +10,8 @@ mod deployment;
 #[cfg(target_os = "linux")] // Where multicast on the loopback interface works.
 mod discovery;
 mod files;
+#[cfg(target_os = "linux")] // Whose /proc says what it costs.
+mod flood;
 mod handlers;
 mod hostile;
 mod json;

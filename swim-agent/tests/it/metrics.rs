@@ -12,7 +12,7 @@ use crate::support::{Agent, Directory, UNHURRIED};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sends `request` and reads all that comes back.
-fn ask(address: SocketAddr, request: &str) -> String {
+pub(crate) fn ask(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
@@ -21,7 +21,7 @@ fn ask(address: SocketAddr, request: &str) -> String {
     answer
 }
 
-fn value(text: &str, series: &str) -> Option<f64> {
+pub(crate) fn value(text: &str, series: &str) -> Option<f64> {
     let line = text.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
     line.rsplit(' ').next()?.parse().ok()
 }

@@ -161,6 +161,15 @@ impl Running {
         assert!(status.unwrap().success());
     }
 
+    /// Seconds that it has been on a processor.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn cpu(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // Behind the name, which may hold anything, the 12th and the 13th.
+        let ticks = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
+        ticks.map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
+    }
+
     /// Bytes of memory that it has in use.
     #[cfg(target_os = "linux")]
     pub(crate) fn memory(&self) -> usize {
