@@ -64,7 +64,6 @@ def is_allowed(expression, allowed):
 
 def faults(metadata, rules):
     """One line for each package that the rules do not let in."""
-    members = set(metadata["workspace_members"])
     allowed = set(rules["licenses"]["allow"])
     registries = rules["sources"]["allow-registry"]
     for package in metadata["packages"]:
@@ -75,13 +74,12 @@ def faults(metadata, rules):
         except ValueError as error:
             yield f"{name}: {error}"
         source = package["source"]
-        if package["id"] not in members and source is not None:
-            if source.removeprefix("registry+") not in registries:
-                yield f"{name}: comes from {source}, which deny.toml does not name"
-        if package["id"] in members or source is None:
+        if source is None:  # It is ours.
             for dependency in package["dependencies"]:
                 if dependency["req"] == "*" and "path" not in dependency:
                     yield f"{name}: takes any version of {dependency['name']}"
+        elif source.removeprefix("registry+") not in registries:
+            yield f"{name}: comes from {source}, which deny.toml does not name"
 
 
 def self_test():
@@ -101,10 +99,10 @@ def self_test():
             continue
         sys.exit(f"deny: {expression!r} must be refused")
     rules = {"licenses": {"allow": ["MIT"]}, "sources": {"allow-registry": ["r"]}}
-    ours = {"name": "a", "version": "1", "id": "a", "license": "MIT", "source": None,
+    ours = {"name": "a", "version": "1", "license": "MIT", "source": None,
             "dependencies": [{"name": "b", "req": "*"}, {"name": "c", "req": "*", "path": "c"}]}
-    other = {"name": "b", "version": "1", "id": "b", "license": "X", "source": "git+b", "dependencies": []}
-    found = list(faults({"workspace_members": ["a"], "packages": [ours, other]}, rules))
+    other = {"name": "b", "version": "1", "license": "X", "source": "git+b", "dependencies": []}
+    found = list(faults({"packages": [ours, other]}, rules))
     if len(found) != 3:
         sys.exit(f"deny: three faults must be found, and not {found}")
 

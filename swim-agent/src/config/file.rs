@@ -248,7 +248,8 @@ mod tests {
     fn every_key() {
         let text = br#"{
             "NODE_NAME": "n", "role": "r", "tags": {"a": "1"}, "bind": "b", "interface": "lo", "advertise": "c",
-            "encrypt_key": "k", "encrypt_verify_incoming": false, "encrypt_verify_outgoing": true, "start_join": ["x", "y"], "replay_on_join": true, "retry_join": ["z"],
+            "encrypt_key": "k", "encrypt_verify_incoming": false, "encrypt_verify_outgoing": true,
+            "start_join": ["x", "y"], "replay_on_join": true, "retry_join": ["z"],
             "retry_interval": "1m", "retry_max_attempts": 3, "log_level": "debug", "profile": "wan", "wire": "serf",
             "protocol": 4, "rpc_addr": "d", "rpc_auth": "e", "enable_compression": false, "broadcast_timeout": "2s",
             "leave_on_terminate": true, "skip_leave_on_interrupt": true, "reconnect_timeout": "1h",
