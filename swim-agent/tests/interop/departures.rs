@@ -5,7 +5,7 @@ use core::slice;
 use swim_tokio::swim_core::serf::config::Life;
 use swim_tokio::swim_core::serf::event::MemberEvent;
 
-use crate::harness::{Agent, Kind, Peer, secs, wait_status, wait_until};
+use crate::harness::{Agent, Kind, Peer, secs, wait_forced, wait_status, wait_until};
 use crate::member::{Member, everybody, four};
 
 /// Waits until all of `serfs` and `members` give this status to `subject`, and have been told of it: the agents log one
@@ -70,18 +70,6 @@ fn a_goodbye_and_a_crash_differ() {
     }
 }
 
-fn wait_forgotten(everybody: &[&dyn Peer], name: &str) {
-    wait_until(&format!("everybody forgets {name}"), secs(20), || {
-        for peer in everybody {
-            let members = peer.members()?;
-            if members.status(name) != "none" {
-                return Err(format!("{} says {}", peer.name(), members.status(name)));
-            }
-        }
-        Ok(())
-    });
-}
-
 /// One of each kind dies and is made to leave, and then forgotten, by whom `force_leave` says.
 fn forced(force_leave: impl Fn(&Agent, &Member, &str, bool)) {
     let (serfs, members) = four();
@@ -96,8 +84,9 @@ fn forced(force_leave: impl Fn(&Agent, &Member, &str, bool)) {
         wait_told(&serfs, &members, gone, "left", &["EventMemberLeave (forced)"], MemberEvent::Leave);
     }
     for gone in ["serf-a", "swim-a"] {
-        force_leave(&serfs[0], &members[0], gone, true);
-        wait_forgotten(&everybody(&serfs, &members), gone);
+        for peer in everybody(&serfs, &members) {
+            wait_forced(peer, gone, "none", || force_leave(&serfs[0], &members[0], gone, true));
+        }
         members[0].wait_change(gone, MemberEvent::Reap, secs(10));
         wait_until("the agent logs the reaping", secs(10), || {
             let line = format!("EventMemberReap (forced): {gone}");

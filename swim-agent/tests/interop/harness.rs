@@ -422,7 +422,8 @@ pub(crate) fn wait_status(observer: &(impl Peer + ?Sized), subject: &str, status
 /// The same of a member that failed, where somebody must `ask` for it.
 ///
 /// On Serf's local profile an intent is sent twice, also to the dead: about one in forty reaches nobody else, and nothing
-/// repeats it. A person would type it again after a while.
+/// repeats it; on the lan profile it is sent four times, and one in some hundred is lost. A person would type it again
+/// after a while.
 pub(crate) fn wait_forced(observer: &(impl Peer + ?Sized), subject: &str, status: &str, ask: impl Fn()) {
     let mut asked = None;
     wait_until(&format!("{} says that {subject} is made to be {status}", observer.name()), secs(20), || {
