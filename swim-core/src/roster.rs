@@ -53,8 +53,27 @@ impl Roster {
 
     /// The slot of the member called `name`.
     pub(crate) fn find(&self, name: &[u8]) -> Option<MemberId> {
-        let hash = self.hasher.hash_one(name);
+        let hash = self.hash(name);
         self.by_name.find(hash, |id| self.slots[id.index()].name.as_bytes() == name).copied()
+    }
+
+    /// To be given to [`guess`](Self::guess).
+    pub(crate) fn hash(&self, name: &[u8]) -> u64 {
+        self.hasher.hash_one(name)
+    }
+
+    /// Most likely the slot of the member whose name has this hash. Its name has not been looked at.
+    pub(crate) fn guess(&self, hash: u64) -> Option<MemberId> {
+        self.by_name.find(hash, |_| true).copied()
+    }
+
+    /// Reads the slot, both ends of it, and says something of what is there.
+    pub(crate) fn touch(&self, id: MemberId) -> u64 {
+        let slot = self.slot(id);
+        u64::from(slot.port)
+            ^ slot.meta.len() as u64
+            ^ slot.name.as_bytes().len() as u64
+            ^ u64::from(slot.versions.features)
     }
 
     /// A slot for `name`, which has none yet, held by SWIM.
@@ -113,6 +132,13 @@ impl Roster {
         let slot = self.slot(id);
         let ip = slot.ip.unwrap_or(IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED));
         SocketAddr::new(ip.to_canonical(), slot.port)
+    }
+
+    /// Whether the member is reached there, however an IPv4 address is written.
+    #[inline]
+    pub(crate) fn is_at(&self, id: MemberId, ip: IpAddr, port: u16) -> bool {
+        let slot = self.slot(id);
+        slot.port == port && (slot.ip == Some(ip) || self.address(id).ip() == ip.to_canonical())
     }
 
     /// Slots in use.

@@ -11,6 +11,7 @@ mod commands;
 pub mod config;
 mod direct;
 pub mod input;
+mod receive;
 mod rejected;
 mod streams;
 #[cfg(test)]
@@ -31,9 +32,10 @@ use crate::log::log;
 use crate::node::commands::Commands;
 use crate::node::config::{Config, ConfigError};
 use crate::node::input::{Input, KeyRef, Reply, StreamAction, StreamInput, Transmit};
+use crate::node::receive::Reading;
 use crate::node::rejected::Rejected;
 use crate::node::streams::Streams;
-use crate::outbox::{Outbox, Outgoing};
+use crate::outbox::Outbox;
 use crate::rng::{Rng, Stream};
 use crate::roster::Roster;
 use crate::serf::Serf;
@@ -46,18 +48,13 @@ use crate::serf::tags::{Tags, TagsTooLarge};
 use crate::serf::user_event::{EventTooLarge, UserEvent};
 use crate::stats::Stats;
 use crate::swim::broadcast::Notify;
-use crate::swim::handoff::Held;
-use crate::swim::updates::Origin;
 use crate::swim::{Introduction, Swim};
 use crate::time::Instant;
 use crate::timers::{Timer, Timers};
 use crate::versions::VersionRange;
 use crate::wire;
-use crate::wire::codec::{Codec, MessageError};
-use crate::wire::envelope::{DatagramError, Envelope, PartError};
+use crate::wire::envelope::{DatagramError, Envelope};
 use crate::wire::keyring::Key;
-use crate::wire::message::{Message, Ping};
-use crate::wire::serf::kind;
 
 /// One member of a cluster, as a pure state machine.
 ///
@@ -310,12 +307,7 @@ impl Node {
         core.stats.bytes_received += datagram.len() as u64;
         let codec = config.wire.codec;
         core.asked = false;
-        let opened = envelope.open(datagram, &mut |part| match part {
-            Ok((kind, body)) if core.swim.hand_off(from, kind, body) => {}
-            Ok((kind, body)) => core.decode(codec, now, from, kind, body),
-            Err(PartError::Unsupported) => core.stats.messages_unknown += 1,
-            Err(_) => core.stats.messages_malformed += 1,
-        });
+        let opened = envelope.open_for(datagram, &mut Reading { core, codec, now, from });
         core.stats.datagrams_unsealed = envelope.unsealed();
         core.take_in_handed_off(codec, now);
         if let Err(error) = opened {
@@ -1255,67 +1247,6 @@ impl Core {
         (Cx { now, targets, jitter, timers, outbox, stats, roster }, swim, serf)
     }
 
-    fn take_in_handed_off(&mut self, codec: Codec, now: Instant) {
-        while let Some(Held { from, kind, body }) = self.swim.poll_handed_off() {
-            self.asked = false;
-            self.decode(codec, now, from, kind, &body);
-        }
-    }
-
-    fn decode(&mut self, codec: Codec, now: Instant, from: SocketAddr, kind: u8, body: &[u8]) {
-        match codec.decode(kind, body) {
-            Ok(message) => self.handle_message(now, from, message),
-            Err(MessageError::UnknownKind(_)) => self.stats.messages_unknown += 1,
-            Err(_) => {
-                log!(DEBUG, "message_dropped", from = from);
-                self.stats.messages_malformed += 1;
-            }
-        }
-    }
-
-    fn handle_message(&mut self, now: Instant, from: SocketAddr, message: Message<'_>) {
-        if is_request(&message) && core::mem::replace(&mut self.asked, true) {
-            // Members put one into a packet. Hundreds compress to almost nothing, and we would send to whomever they name.
-            self.stats.requests_over_limit += 1;
-            return;
-        }
-        let (mut cx, swim, serf) = self.parts(now);
-        let cx = &mut cx;
-        match message {
-            Message::Ping(ping) => self.handle_ping(from, &ping),
-            Message::IndirectPing(request) => swim.handle_indirect_ping(cx, from, &request),
-            Message::Ack(ack) => {
-                if let Some(completed) = swim.handle_ack(cx, ack.seq) {
-                    serf.handle_ack_payload(cx, completed, ack.payload.as_deref().unwrap_or_default());
-                }
-            }
-            Message::Nack(nack) => swim.handle_nack(cx, nack.seq),
-            Message::Suspect(accusation) => swim.handle_suspect(cx, &accusation),
-            Message::Dead(accusation) => swim.handle_dead(cx, &accusation),
-            Message::Alive(alive) => swim.handle_alive(cx, alive, Origin::Datagram(from)),
-            Message::User(bytes) => {
-                // Changes that this very datagram brought must be known before what is said about them.
-                while let Some(change) = swim.poll_change() {
-                    serf.handle_change(cx, swim, change);
-                }
-                serf.handle_message(cx, swim, bytes);
-            }
-        }
-    }
-
-    fn handle_ping(&mut self, from: SocketAddr, ping: &Ping<'_>) {
-        if !self.is_for_us(ping) {
-            self.stats.misaddressed_pings += 1; // A former tenant of this address is still being probed.
-            return;
-        }
-        let ack = Outgoing::Ack { to: ping.source.address().unwrap_or(from), seq: ping.seq };
-        self.stats.acks_over_limit += u64::from(!self.outbox.push_answer(ack));
-    }
-
-    fn is_for_us(&self, ping: &Ping<'_>) -> bool {
-        ping.node.is_empty() || self.roster.slot(self.swim.local()).name.as_bytes() == ping.node
-    }
-
     /// Lets what one layer has left behind reach the next, until all is quiet.
     fn settle(&mut self, now: Instant) {
         loop {
@@ -1343,40 +1274,10 @@ impl Core {
         }
     }
 
-    fn reject(&mut self, now: Instant, from: SocketAddr, error: DatagramError) {
-        let counter = match error {
-            DatagramError::LabelMissing | DatagramError::LabelWrong | DatagramError::LabelMalformed => {
-                &mut self.stats.datagrams_wrong_label
-            }
-            DatagramError::ForeignWire => &mut self.stats.datagrams_foreign_wire,
-            DatagramError::NotSealed | DatagramError::NotOpened | DatagramError::SealedWithoutKeys => {
-                &mut self.stats.datagrams_not_opened
-            }
-            DatagramError::Checksum => &mut self.stats.datagrams_bad_checksum,
-            DatagramError::Empty
-            | DatagramError::Garbage
-            | DatagramError::Decompression
-            | DatagramError::TooLarge
-            | DatagramError::Unsupported => &mut self.stats.datagrams_malformed,
-        };
-        *counter += 1;
-        log!(DEBUG, "datagram_dropped", from = from, error = error);
-        self.report_rejected(now, from, error);
-    }
-
     /// Tells the application about a source that it could mend, once a minute.
     fn report_rejected(&mut self, now: Instant, from: SocketAddr, error: DatagramError) {
         if rejected::is_mendable(error) && self.rejected.is_news(now, from.ip()) {
             self.serf.report(&mut self.stats, || Event::Rejected { from, error });
         }
-    }
-}
-
-/// Whether a message has us send something at once, to an address that it may name itself.
-fn is_request(message: &Message<'_>) -> bool {
-    match message {
-        Message::Ping(_) | Message::IndirectPing(_) => true,
-        Message::User(bytes) => bytes.first() == Some(&kind::RELAY),
-        Message::Ack(_) | Message::Nack(_) | Message::Suspect(_) | Message::Dead(_) | Message::Alive(_) => false,
     }
 }

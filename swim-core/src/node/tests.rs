@@ -19,7 +19,7 @@ use crate::serf::user_event::UserEvent;
 use crate::wire;
 use crate::wire::codec::Codec;
 use crate::wire::keyring::{Key, Keyring};
-use crate::wire::message::State;
+use crate::wire::message::{Ping, State};
 
 type TestNode = Traced<Vec<u8>>;
 

@@ -343,7 +343,7 @@ mod tests {
                     "down" => scene.dead(),
                     "c comes" => {
                         let claim = alive("c", 1, address(3), b"");
-                        scene.swim.handle_alive(&mut scene.parts.cx(), claim, heard());
+                        scene.swim.handle_alive(&mut scene.parts.cx(), &claim, heard());
                         scene.settle();
                     }
                     _ => scene.pass(Duration::from_secs(1)),
@@ -412,7 +412,7 @@ mod tests {
         scene.alive(1, b"");
         assert_eq!(told(&mut scene), [""; 0]);
         let claim = alive("c", 1, address(3), b"");
-        scene.swim.handle_alive(&mut scene.parts.cx(), claim, heard());
+        scene.swim.handle_alive(&mut scene.parts.cx(), &claim, heard());
         scene.settle();
         assert_eq!(told(&mut scene), ["member-join b", "member-join c"]);
         assert_eq!(scene.parts.timers.deadline(Timer::FlushMembers), None);

@@ -54,7 +54,7 @@ mod tests {
         let mut scene = Scene::of(Config::default(), Codec::Native);
         for n in 0..there + failed {
             let name = alloc::format!("n{n}");
-            scene.swim.handle_alive(&mut scene.parts.cx(), alive(&name, 1, address(n + 2), b""), heard());
+            scene.swim.handle_alive(&mut scene.parts.cx(), &alive(&name, 1, address(n + 2), b""), heard());
             if n >= there {
                 scene.swim.handle_dead(&mut scene.parts.cx(), &accusation(&name, 1, "n0"));
             }

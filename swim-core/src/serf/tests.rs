@@ -53,7 +53,7 @@ impl Scene {
 
     pub(super) fn alive(&mut self, incarnation: u32, meta: &[u8]) {
         let claim = alive("b", incarnation, address(2), meta);
-        self.swim.handle_alive(&mut self.parts.cx(), claim, Origin::Exchange);
+        self.swim.handle_alive(&mut self.parts.cx(), &claim, Origin::Exchange);
         self.settle();
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct BroadcastQueue {
     by_member: Vec<u32>,
     finished: VecDeque<Notify>,
     taken: Vec<u32>,
+    /// What is being encoded: only then is it known how long it is.
+    scratch: Vec<u8>,
     len: usize,
 }
 
@@ -73,9 +75,12 @@ impl BroadcastQueue {
             }
             None => self.allocate(),
         };
+        self.scratch.clear();
+        encode(&mut self.scratch);
         let entry = &mut self.entries[index as usize];
         entry.body.clear();
-        encode(&mut entry.body);
+        entry.body.reserve_exact(self.scratch.len());
+        entry.body.extend_from_slice(&self.scratch);
         debug_assert!(!entry.body.is_empty(), "an empty message would end old peers");
         (entry.member, entry.notify, entry.transmissions) = (member, notify, 0);
         if let Some(member) = member {

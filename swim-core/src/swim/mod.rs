@@ -193,6 +193,11 @@ impl Swim {
         self.table.state(id)
     }
 
+    /// Reads what is known of a member, and says something of it: for its way into the processor's caches.
+    pub(crate) fn touch(&self, id: MemberId) -> u64 {
+        self.table.touch(id)
+    }
+
     pub(crate) fn incarnation(&self, id: MemberId) -> Incarnation {
         self.table.record(id).incarnation
     }

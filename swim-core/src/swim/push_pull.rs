@@ -102,7 +102,7 @@ impl Swim {
                         meta: entry.meta.clone(),
                         versions: entry.versions,
                     };
-                    self.handle_alive(cx, alive, Origin::Exchange);
+                    self.handle_alive(cx, &alive, Origin::Exchange);
                 }
                 Some(State::Suspect | State::Dead) => self.handle_suspect(
                     cx,

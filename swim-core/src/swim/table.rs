@@ -44,6 +44,11 @@ impl Table {
         table
     }
 
+    /// Reads the record, and says something of what is there.
+    pub(crate) fn touch(&self, id: MemberId) -> u64 {
+        self.records.get(id.index()).map_or(0, |record| record.incarnation.0.into())
+    }
+
     /// Takes in a member that is alive. It gets a random place in the round (SWIM §4.3).
     pub(crate) fn insert(&mut self, id: MemberId, incarnation: Incarnation, now: Instant, rng: &mut Rng) {
         debug_assert!(self.state(id).is_none(), "{id:?} is in the table already");

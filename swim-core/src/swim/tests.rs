@@ -13,7 +13,7 @@ use crate::wire::message::State::{Alive as A, Dead as D, Left as L, Suspect as S
 fn knowing_b(parts: &mut Parts, config: Config, state: State) -> (Swim, MemberId) {
     let mut swim = parts.swim(config);
     let cx = &mut parts.cx();
-    swim.handle_alive(cx, alive("b", 5, address(2), b""), heard());
+    swim.handle_alive(cx, &alive("b", 5, address(2), b""), heard());
     let b = cx.roster.find(b"b").unwrap();
     match state {
         A => {}
@@ -48,7 +48,7 @@ fn addresses_belong_to_the_living() {
             let config = Config { dead_node_reclaim_time, ..Config::lan() };
             let (mut swim, b) = knowing_b(&mut parts, config, state);
             parts.now += since;
-            swim.handle_alive(&mut parts.cx(), alive("b", told, address(7), b""), heard());
+            swim.handle_alive(&mut parts.cx(), &alive("b", told, address(7), b""), heard());
             let change = swim.poll_change();
             match becomes {
                 Some(incarnation) => {
@@ -112,7 +112,7 @@ fn claims_about_ourselves() {
         }
         match claim {
             Alive(incarnation, at, meta) => {
-                swim.handle_alive(cx, alive("me", incarnation, address(at), meta), heard());
+                swim.handle_alive(cx, &alive("me", incarnation, address(at), meta), heard());
             }
             Suspect(incarnation) => swim.handle_suspect(cx, &accusation("me", incarnation, "x")),
             Dead(incarnation) => swim.handle_dead(cx, &accusation("me", incarnation, "x")),
@@ -144,15 +144,15 @@ fn who_is_not_let_in() {
     ] {
         let mut parts = Parts::new();
         let mut swim = parts.swim(config.clone());
-        swim.handle_alive(&mut parts.cx(), claim, heard());
+        swim.handle_alive(&mut parts.cx(), &claim, heard());
         assert_eq!(parts.roster.find(b"b"), None, "{why}");
     }
     let mut parts = Parts::new();
     let mut swim = parts.swim(config);
     let from_outside = Origin::Datagram(([10, 0, 0, 1], 7946).into());
-    swim.handle_alive(&mut parts.cx(), alive("b", 1, address(2), b""), from_outside);
+    swim.handle_alive(&mut parts.cx(), &alive("b", 1, address(2), b""), from_outside);
     assert_eq!(parts.roster.find(b"b"), None, "its messenger's network is not allowed");
-    swim.handle_alive(&mut parts.cx(), alive("b", 1, address(2), b""), Origin::Exchange);
+    swim.handle_alive(&mut parts.cx(), &alive("b", 1, address(2), b""), Origin::Exchange);
     assert!(parts.roster.find(b"b").is_some(), "streams are not asked where they come from");
 }
 
@@ -162,7 +162,7 @@ fn the_table_is_bounded() {
     let mut parts = Parts::new();
     let mut swim = parts.swim(Config { members_max: 3, ..Config::lan() });
     for name in ["b", "c", "d"] {
-        swim.handle_alive(&mut parts.cx(), alive(name, 1, address(2), b""), heard());
+        swim.handle_alive(&mut parts.cx(), &alive(name, 1, address(2), b""), heard());
     }
     assert!(parts.roster.find(b"c").is_some());
     assert_eq!((parts.roster.find(b"d"), parts.stats.members_over_limit), (None, 1));
@@ -175,7 +175,7 @@ fn only_news_is_passed_on() {
     let (mut swim, _) = knowing_b(&mut parts, Config::lan(), A);
     drain(&mut swim);
     let cx = &mut parts.cx();
-    swim.handle_alive(cx, alive("b", 5, address(2), b"x"), heard());
+    swim.handle_alive(cx, &alive("b", 5, address(2), b"x"), heard());
     swim.handle_suspect(cx, &accusation("b", 4, "c"));
     swim.handle_dead(cx, &accusation("b", 4, "c"));
     swim.handle_suspect(cx, &accusation("nobody", 4, "c"));
@@ -220,7 +220,7 @@ fn suspicions_end_in_death_or_refutation() {
 
     let mut parts = Parts::new();
     let (mut swim, b) = knowing_b(&mut parts, Config::lan(), S);
-    swim.handle_alive(&mut parts.cx(), alive("b", 6, address(2), b""), heard());
+    swim.handle_alive(&mut parts.cx(), &alive("b", 6, address(2), b""), heard());
     assert_eq!(swim.state(b), Some(A));
     assert_eq!(parts.timers.deadline(Timer::Suspicion(b)), None);
     assert_eq!(swim.poll_change(), None, "that is between us");
@@ -233,11 +233,11 @@ fn the_reborn_are_told() {
     let mut parts = Parts::new();
     let (mut swim, b) = knowing_b(&mut parts, Config::lan(), D);
     drain(&mut swim);
-    swim.handle_alive(&mut parts.cx(), alive("b", 1, address(2), b""), heard());
+    swim.handle_alive(&mut parts.cx(), &alive("b", 1, address(2), b""), heard());
     assert_eq!(swim.queue_len(), 0, "not on hearsay");
     let itself = Origin::Datagram(address(2));
-    swim.handle_alive(&mut parts.cx(), alive("b", 1, address(2), b""), itself);
-    swim.handle_alive(&mut parts.cx(), alive("b", 1, address(2), b""), itself);
+    swim.handle_alive(&mut parts.cx(), &alive("b", 1, address(2), b""), itself);
+    swim.handle_alive(&mut parts.cx(), &alive("b", 1, address(2), b""), itself);
     let mut expected = Vec::new();
     Codec::Native.encode_dead(&accusation("b", 5, "me"), &mut expected);
     assert_eq!(drain(&mut swim), [expected]);
@@ -247,7 +247,7 @@ fn the_reborn_are_told() {
     let mut parts = Parts::new();
     let (mut swim, _) = knowing_b(&mut parts, Config::lan(), S);
     drain(&mut swim);
-    swim.handle_alive(&mut parts.cx(), alive("b", 1, address(2), b""), itself);
+    swim.handle_alive(&mut parts.cx(), &alive("b", 1, address(2), b""), itself);
     let mut expected = Vec::new();
     Codec::Native.encode_suspect(&accusation("b", 5, "c"), &mut expected);
     assert_eq!(drain(&mut swim), [expected]);
@@ -258,7 +258,7 @@ fn the_reborn_are_told() {
 fn a_missed_refutation_is_repeated() {
     let mut parts = Parts::new();
     let mut swim = parts.swim(Config::lan());
-    swim.handle_alive(&mut parts.cx(), alive("b", 1, address(2), b""), heard());
+    swim.handle_alive(&mut parts.cx(), &alive("b", 1, address(2), b""), heard());
     swim.handle_suspect(&mut parts.cx(), &accusation("me", 1, "b"));
     drain(&mut swim);
     let before = (swim.incarnation(swim.local()), swim.health_score());
@@ -317,7 +317,7 @@ fn stale_probes_accuse_on_release() {
     let (mut swim, b) = knowing_b(&mut parts, baseline(stale), A);
     for relay in ["x", "y", "z"] {
         let last = relay.as_bytes()[0];
-        swim.handle_alive(&mut parts.cx(), alive(relay, 1, address(last), b""), heard());
+        swim.handle_alive(&mut parts.cx(), &alive(relay, 1, address(last), b""), heard());
     }
     let target = loop {
         parts.outbox = crate::outbox::Outbox::default();
@@ -451,7 +451,7 @@ fn stale_claims_may_be_passed_over() {
         swim.handle_suspect(&mut parts.cx(), &accusation("me", 1, "y"));
         assert_eq!(swim.queue_len(), usize::from(!ignore_stale), "what was refuted long ago");
         drain(&mut swim);
-        swim.handle_alive(&mut parts.cx(), alive("b", 2, address(2), b""), Origin::Datagram(address(2)));
+        swim.handle_alive(&mut parts.cx(), &alive("b", 2, address(2), b""), Origin::Datagram(address(2)));
         assert_eq!(swim.queue_len(), usize::from(!ignore_stale), "a restarted member");
         assert_eq!(swim.state(b), Some(D));
     }
@@ -521,9 +521,9 @@ fn names_that_fit_no_packet_are_refused() {
     let mut parts = Parts::new();
     let mut swim = parts.swim(Config::lan());
     let (name, long) = ("n".repeat(1000), "n".repeat(1001));
-    swim.handle_alive(&mut parts.cx(), alive(&long, 1, address(2), &[b'm'; 24]), heard());
+    swim.handle_alive(&mut parts.cx(), &alive(&long, 1, address(2), &[b'm'; 24]), heard());
     assert_eq!((swim.active(), parts.stats.refused_names), (0, 1));
-    swim.handle_alive(&mut parts.cx(), alive(&name, 1, address(2), &[b'm'; 24]), heard());
+    swim.handle_alive(&mut parts.cx(), &alive(&name, 1, address(2), &[b'm'; 24]), heard());
     assert_eq!(swim.active(), 1);
 }
 
@@ -549,7 +549,7 @@ fn long_names_are_not_spoken_of() {
         swim.handle_suspect(&mut parts.cx(), &accusation("b", 5, &name));
         swim.handle_dead(&mut parts.cx(), &accusation("b", 5, &name));
         assert_eq!(parts.stats.refused_names - before, 2 * u64::from(refused));
-        swim.handle_alive(&mut parts.cx(), alive("b", 6, address(2), b""), heard());
+        swim.handle_alive(&mut parts.cx(), &alive("b", 6, address(2), b""), heard());
         assert_eq!(swim.state(b), Some(A));
         drain(&mut swim);
     }

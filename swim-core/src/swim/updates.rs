@@ -25,10 +25,14 @@ pub(crate) enum Origin {
 
 impl Swim {
     /// Somebody says that a member is there (swim-state.md 3.2).
-    pub(crate) fn handle_alive(&mut self, cx: &mut Cx<'_>, mut alive: Alive<'_>, origin: Origin) {
-        if alive.port == 0 {
-            alive.port = self.advertise.port();
-        }
+    pub(crate) fn handle_alive(&mut self, cx: &mut Cx<'_>, alive: &Alive<'_>, origin: Origin) {
+        let with_port;
+        let alive = if alive.port == 0 {
+            with_port = Alive { port: self.advertise.port(), ..alive.clone() };
+            &with_port
+        } else {
+            alive
+        };
         let Some(ip) = alive.ip else {
             cx.stats.refused_addresses += 1;
             return;
@@ -51,9 +55,9 @@ impl Swim {
             return;
         }
         match cx.roster.find(alive.node).filter(|id| self.table.state(*id).is_some()) {
-            Some(id) if id == self.local => self.handle_own_alive(cx, ip, &alive),
-            Some(id) => self.handle_known_alive(cx, id, ip, &alive, origin),
-            None => self.handle_new_alive(cx, ip, &alive),
+            Some(id) if id == self.local => self.handle_own_alive(cx, ip, alive),
+            Some(id) => self.handle_known_alive(cx, id, ip, alive, origin),
+            None => self.handle_new_alive(cx, ip, alive),
         }
     }
 
@@ -129,9 +133,7 @@ impl Swim {
     fn handle_known_alive(&mut self, cx: &mut Cx<'_>, id: MemberId, ip: IpAddr, alive: &Alive<'_>, origin: Origin) {
         let record = *self.table.record(id);
         let have = (record.state.unwrap_or(State::Dead), record.incarnation);
-        let claimed = SocketAddr::new(ip.to_canonical(), alive.port);
-        let moved = claimed != cx.roster.address(id);
-        if moved {
+        if !cx.roster.is_at(id, ip, alive.port) {
             if !self.config.allows(ip) {
                 cx.stats.refused_addresses += 1;
                 return;
@@ -143,6 +145,7 @@ impl Swim {
                 State::Left => true,
             };
             if !free {
+                let claimed = SocketAddr::new(ip.to_canonical(), alive.port);
                 cx.stats.conflicts += 1;
                 log!(
                     ERROR,
@@ -155,7 +158,9 @@ impl Swim {
                 return;
             }
         } else if supersede(have, (State::Alive, alive.incarnation)).is_none() {
-            self.accuse_again(cx, id, have, claimed, origin);
+            if have.0 != State::Alive {
+                self.accuse_again(cx, id, have, origin);
+            }
             return;
         }
         self.end_suspicion(cx, id);
@@ -195,11 +200,10 @@ impl Swim {
         cx: &mut Cx<'_>,
         id: MemberId,
         (state, incarnation): (State, Incarnation),
-        claimed: SocketAddr,
         origin: Origin,
     ) {
         let itself = match origin {
-            Origin::Datagram(from) => SocketAddr::new(from.ip().to_canonical(), from.port()) == claimed,
+            Origin::Datagram(from) => cx.roster.is_at(id, from.ip(), from.port()),
             Origin::Exchange => false,
         };
         if !itself || self.broadcasts.has(id) || self.config.baseline.ignore_stale {

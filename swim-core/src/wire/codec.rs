@@ -54,15 +54,24 @@ impl Codec {
             (kind::ACK, Self::Serf) => Message::Ack(msgpack::read_ack(body)?),
             (kind::NACK, Self::Native) => Message::Nack(native::read(body)?),
             (kind::NACK, Self::Serf) => Message::Nack(msgpack::read_nack(body)?),
-            (kind::SUSPECT, Self::Native) => Message::Suspect(native::read(body)?),
+            (kind::SUSPECT, Self::Native) => Message::Suspect(native::read_accusation(body)?),
             (kind::SUSPECT, Self::Serf) => Message::Suspect(msgpack::read_accusation(body)?),
-            (kind::DEAD, Self::Native) => Message::Dead(native::read(body)?),
+            (kind::DEAD, Self::Native) => Message::Dead(native::read_accusation(body)?),
             (kind::DEAD, Self::Serf) => Message::Dead(msgpack::read_accusation(body)?),
-            (kind::ALIVE, Self::Native) => Message::Alive(native::read(body)?),
+            (kind::ALIVE, Self::Native) => Message::Alive(native::read_alive(body)?),
             (kind::ALIVE, Self::Serf) => Message::Alive(msgpack::read_alive(body)?),
             (kind::USER, _) => Message::User(body.rest()),
             (kind, _) => return Err(MessageError::UnknownKind(kind)),
         })
+    }
+
+    /// The name of the member that a message of a datagram is about, where that is found without reading all of it: of
+    /// claims about members, in our own encoding. Nothing says that the message is good.
+    pub(crate) fn peek_subject(self, message: &[u8]) -> Option<&[u8]> {
+        match (self, message) {
+            (Self::Native, [kind, body @ ..]) => native::peek_subject(*kind, body),
+            (Self::Native, []) | (Self::Serf, _) => None,
+        }
     }
 
     /// Appends a message of a datagram, kind byte first. [`decode`](Self::decode) is its inverse.
@@ -529,7 +538,7 @@ impl Codec {
         let mut entries = Vec::new();
         for _ in 0..header.entries {
             entries.push(match self {
-                Self::Native => native::read(&mut native::read_prefixed(reader)?)?,
+                Self::Native => native::read_entry(&mut native::read_prefixed(reader)?)?,
                 Self::Serf => msgpack::read_entry(reader)?,
             });
         }

@@ -98,6 +98,11 @@ impl Envelope {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open(&mut self, datagram: &mut [u8], each: Each<'_>) -> Result<(), DatagramError> {
+        self.open_for(datagram, &mut EachOnly(each))
+    }
+
+    /// As [`open`](Self::open), for one who wants to know what is coming.
+    pub(crate) fn open_for(&mut self, datagram: &mut [u8], receiver: &mut dyn Receiver) -> Result<(), DatagramError> {
         let Self { config, compressor, spare, unsealed, .. } = self;
         if datagram.is_empty() {
             return Err(DatagramError::Empty);
@@ -111,7 +116,7 @@ impl Envelope {
             Codec::Serf => {
                 let (content, sealed) = open_serf(config, inner)?;
                 *unsealed = unsealed.saturating_add(u64::from(!sealed && !config.keyring.is_empty()));
-                unpacker.deliver(content, 0, each)?;
+                unpacker.deliver(content, 0, receiver)?;
             }
             Codec::Native => {
                 let flags = check_native_head(config, inner)?;
@@ -121,9 +126,9 @@ impl Envelope {
                 *unsealed = unsealed.saturating_add(u64::from(plain));
                 let content = body.get(content).unwrap_or_default();
                 if flags & FLAG_LZ4 == 0 {
-                    unpacker.deliver(content, 0, each)?;
+                    unpacker.deliver(content, 0, receiver)?;
                 } else {
-                    unpacker.deliver_lz4(content, each)?;
+                    unpacker.deliver_lz4(content, receiver)?;
                 }
             }
         }
@@ -253,6 +258,28 @@ impl Envelope {
 
 /// Takes the kind byte and the body of one message, or learns why a part was dropped. See [`Envelope::open`].
 pub type Each<'a> = &'a mut dyn FnMut(Result<(u8, &[u8]), PartError>);
+
+/// As [`Each`], told beforehand of what comes next.
+pub(crate) trait Receiver {
+    /// The next few parts, as they stand there: nothing has been looked at.
+    fn ahead(&mut self, parts: core::iter::Take<compound::Parts<'_>>);
+
+    /// As [`Each`].
+    fn part(&mut self, part: Result<(u8, &[u8]), PartError>);
+}
+
+struct EachOnly<'a>(Each<'a>);
+
+impl Receiver for EachOnly<'_> {
+    fn ahead(&mut self, _: core::iter::Take<compound::Parts<'_>>) {}
+
+    fn part(&mut self, part: Result<(u8, &[u8]), PartError>) {
+        (self.0)(part);
+    }
+}
+
+/// How many parts a [`Receiver`] is told of at a time.
+pub(crate) const PARTS_AHEAD: usize = 16;
 
 /// A datagram being written. A [`Node`](crate::Node) finishes it, because the nonces of the seal are drawn from its
 /// seed. See [`Packet::push`].
@@ -583,49 +610,56 @@ struct Unpacker<'a> {
 
 impl Unpacker<'_> {
     /// An error means that nothing of `content` has been handed out.
-    fn deliver(&mut self, content: &[u8], depth: u8, each: Each<'_>) -> Result<(), PartError> {
+    fn deliver(&mut self, content: &[u8], depth: u8, receiver: &mut dyn Receiver) -> Result<(), PartError> {
         let Some((&kind, body)) = content.split_first() else { return Err(PartError::Malformed) };
         match kind {
             kind::COMPOUND | kind::COMPRESS if depth >= DEPTH_MAX => Err(PartError::TooDeep),
-            kind::COMPOUND => self.deliver_compound(body, depth, each),
+            kind::COMPOUND => self.deliver_compound(body, depth, receiver),
             kind::COMPRESS if self.serf => {
                 let mut plain = self.spare.pop().unwrap_or_default();
                 plain.clear();
                 let unpacked = compress::unpack_message(self.compressor, body, &mut plain, self.plain_left);
                 self.plain_left = self.plain_left.saturating_sub(plain.len());
                 let delivered = match unpacked {
-                    Ok(()) => self.deliver(&plain, depth.saturating_add(1), each),
+                    Ok(()) => self.deliver(&plain, depth.saturating_add(1), receiver),
                     Err(error) => Err(error.into()),
                 };
                 self.spare.push(plain);
                 delivered
             }
             _ => {
-                each(Ok((kind, body)));
+                receiver.part(Ok((kind, body)));
                 Ok(())
             }
         }
     }
 
-    fn deliver_compound(&mut self, body: &[u8], depth: u8, each: Each<'_>) -> Result<(), PartError> {
-        for part in compound::parts(body) {
+    fn deliver_compound(&mut self, body: &[u8], depth: u8, receiver: &mut dyn Receiver) -> Result<(), PartError> {
+        let mut parts = compound::parts(body);
+        let mut ahead = 0_usize;
+        loop {
+            if ahead == 0 {
+                receiver.ahead(parts.clone().take(PARTS_AHEAD));
+                ahead = PARTS_AHEAD;
+            }
+            ahead = ahead.saturating_sub(1);
+            let Some(part) = parts.next() else { return Ok(()) };
             let delivered = match part {
-                Ok(part) => self.deliver(part, depth.saturating_add(1), each),
+                Ok(part) => self.deliver(part, depth.saturating_add(1), receiver),
                 Err(CompoundError::TableTruncated) => return Err(PartError::Malformed),
                 Err(CompoundError::PartTruncated) => Err(PartError::Truncated),
             };
             if let Err(error) = delivered {
-                each(Err(error));
+                receiver.part(Err(error));
             }
         }
-        Ok(())
     }
 
-    fn deliver_lz4(&mut self, packed: &[u8], each: Each<'_>) -> Result<(), PartError> {
+    fn deliver_lz4(&mut self, packed: &[u8], receiver: &mut dyn Receiver) -> Result<(), PartError> {
         let mut plain = self.spare.pop().unwrap_or_default();
         plain.clear();
         let delivered = match self.compressor.decompress_lz4(packed, &mut plain, self.plain_left) {
-            Ok(()) => self.deliver(&plain, 0, each),
+            Ok(()) => self.deliver(&plain, 0, receiver),
             Err(error) => Err(error.into()),
         };
         self.spare.push(plain);

@@ -4,6 +4,7 @@ use alloc::vec;
 
 use super::*;
 use crate::serf::direct::{Delivery, SendError};
+use crate::wire::codec::MessageError;
 use crate::wire::serf::Refusal;
 
 const BOTH: [Delivery; 2] = [Delivery::Datagram, Delivery::Stream];

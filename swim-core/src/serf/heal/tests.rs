@@ -24,7 +24,7 @@ impl Scene {
     /// The member `n…` is there, at the address of that number, or no more.
     fn there(&mut self, n: u8, incarnation: u32) {
         let name = alloc::format!("n{n}");
-        self.swim.handle_alive(&mut self.parts.cx(), alive(&name, incarnation, address(n), b""), heard());
+        self.swim.handle_alive(&mut self.parts.cx(), &alive(&name, incarnation, address(n), b""), heard());
         self.settle();
     }
 
@@ -250,8 +250,8 @@ fn who_is_remembered() {
     scene.force_leave(11, false);
     scene.force_leave(12, true);
     // Another name at the address, and the name at another address.
-    scene.swim.handle_alive(&mut scene.parts.cx(), alive("new", 1, address(13), b""), heard());
-    scene.swim.handle_alive(&mut scene.parts.cx(), alive("n14", 2, address(99), b""), heard());
+    scene.swim.handle_alive(&mut scene.parts.cx(), &alive("new", 1, address(13), b""), heard());
+    scene.swim.handle_alive(&mut scene.parts.cx(), &alive("n14", 2, address(99), b""), heard());
     scene.settle();
     assert_eq!(scene.whom(), Vec::from_iter((15..20).map(address)));
 
@@ -269,7 +269,7 @@ fn who_is_remembered() {
     // Failed and reaped, while somebody else lives at the address already.
     scene.there(32, 1);
     scene.gone(32, 1);
-    scene.swim.handle_alive(&mut scene.parts.cx(), alive("heir", 1, address(32), b""), heard());
+    scene.swim.handle_alive(&mut scene.parts.cx(), &alive("heir", 1, address(32), b""), heard());
     scene.settle();
     scene.reaped(16, 2);
     assert!(scene.is_forgotten(b"n32"));

@@ -40,7 +40,7 @@ impl Scene {
     pub(in crate::serf) fn meet(&mut self, count: u8) {
         for n in 1..=count {
             let name = char::from(b'a' + n).to_string();
-            self.swim.handle_alive(&mut self.parts.cx(), alive(&name, 1, address(n + 1), b""), Origin::Exchange);
+            self.swim.handle_alive(&mut self.parts.cx(), &alive(&name, 1, address(n + 1), b""), Origin::Exchange);
             while let Some(change) = self.swim.poll_change() {
                 self.serf.handle_change(&mut self.parts.cx(), &self.swim, change);
             }
@@ -370,7 +370,7 @@ fn overlong_answers_are_not_heard() {
 #[test]
 fn queries_that_run_are_bounded() {
     let mut scene = Scene::new();
-    scene.swim.handle_alive(&mut scene.parts.cx(), alive("b", 1, address(2), b""), Origin::Exchange);
+    scene.swim.handle_alive(&mut scene.parts.cx(), &alive("b", 1, address(2), b""), Origin::Exchange);
     let long = Query { timeout: Some(Duration::MAX), filter_nodes: &[b"b"], ..Query::default() };
     let keys = Asker::Keys { command: CommandId(0), members: 2, changes: true };
     scene.serf.ask(&mut scene.parts.cx(), &mut scene.swim, &long, keys).unwrap();

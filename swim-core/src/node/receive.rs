@@ -1,0 +1,157 @@
+//! What comes in datagrams, message by message, up to the layer that it is for.
+
+use core::hint::black_box;
+use core::iter::Take;
+use core::net::SocketAddr;
+
+use crate::ids::MemberId;
+use crate::log::log;
+use crate::node::Core;
+use crate::outbox::Outgoing;
+use crate::swim::handoff::Held;
+use crate::swim::updates::Origin;
+use crate::time::Instant;
+use crate::wire::codec::{Codec, MessageError};
+use crate::wire::compound::Parts;
+use crate::wire::envelope::{DatagramError, PARTS_AHEAD, PartError, Receiver};
+use crate::wire::message::{Message, Ping};
+use crate::wire::serf::kind;
+
+/// Takes in the messages of a datagram.
+pub(super) struct Reading<'a> {
+    pub(super) core: &'a mut Core,
+    pub(super) codec: Codec,
+    pub(super) now: Instant,
+    pub(super) from: SocketAddr,
+}
+
+impl Receiver for Reading<'_> {
+    fn ahead(&mut self, parts: Take<Parts<'_>>) {
+        self.core.look_ahead(self.codec, parts);
+    }
+
+    fn part(&mut self, part: Result<(u8, &[u8]), PartError>) {
+        let Self { core, codec, now, from } = self;
+        match part {
+            Ok((kind, body)) if core.swim.hand_off(*from, kind, body) => {}
+            Ok((kind, body)) => core.decode(*codec, *now, *from, kind, body),
+            Err(PartError::Unsupported) => core.stats.messages_unknown += 1,
+            Err(_) => core.stats.messages_malformed += 1,
+        }
+    }
+}
+
+/// From how many members on their records are more than the fast caches hold. A development build looks
+/// ahead nearly always, to be tested.
+const LOOK_AHEAD_MEMBERS: usize = if cfg!(debug_assertions) { 3 } else { 4096 };
+
+impl Core {
+    pub(super) fn reject(&mut self, now: Instant, from: SocketAddr, error: DatagramError) {
+        let counter = match error {
+            DatagramError::LabelMissing | DatagramError::LabelWrong | DatagramError::LabelMalformed => {
+                &mut self.stats.datagrams_wrong_label
+            }
+            DatagramError::ForeignWire => &mut self.stats.datagrams_foreign_wire,
+            DatagramError::NotSealed | DatagramError::NotOpened | DatagramError::SealedWithoutKeys => {
+                &mut self.stats.datagrams_not_opened
+            }
+            DatagramError::Checksum => &mut self.stats.datagrams_bad_checksum,
+            DatagramError::Empty
+            | DatagramError::Garbage
+            | DatagramError::Decompression
+            | DatagramError::TooLarge
+            | DatagramError::Unsupported => &mut self.stats.datagrams_malformed,
+        };
+        *counter += 1;
+        log!(DEBUG, "datagram_dropped", from = from, error = error);
+        self.report_rejected(now, from, error);
+    }
+
+    /// In a large table each look at a member waits for memory, several times over: for where its name stands, for its
+    /// slot, for its record. Here they are looked at all at once, so that one wait covers the next few messages.
+    /// Changes nothing.
+    fn look_ahead(&self, codec: Codec, parts: Take<Parts<'_>>) {
+        if self.roster.len() < LOOK_AHEAD_MEMBERS {
+            return;
+        }
+        let mut hashes = [0; PARTS_AHEAD];
+        let subjects = parts.flatten().filter_map(|part| codec.peek_subject(part));
+        let hashed = hashes.iter_mut().zip(subjects).map(|(hash, name)| *hash = self.roster.hash(name)).count();
+        let mut ids = [MemberId(0); PARTS_AHEAD];
+        let guesses = hashes.iter().take(hashed).filter_map(|hash| self.roster.guess(*hash));
+        let guessed = ids.iter_mut().zip(guesses).map(|(id, guess)| *id = guess).count();
+        for id in ids.iter().take(guessed) {
+            black_box(self.roster.touch(*id) ^ self.swim.touch(*id));
+        }
+    }
+
+    pub(super) fn take_in_handed_off(&mut self, codec: Codec, now: Instant) {
+        while let Some(Held { from, kind, body }) = self.swim.poll_handed_off() {
+            self.asked = false;
+            self.decode(codec, now, from, kind, &body);
+        }
+    }
+
+    fn decode(&mut self, codec: Codec, now: Instant, from: SocketAddr, kind: u8, body: &[u8]) {
+        match codec.decode(kind, body) {
+            Ok(message) => self.handle_message(now, from, &message),
+            Err(MessageError::UnknownKind(_)) => self.stats.messages_unknown += 1,
+            Err(_) => {
+                log!(DEBUG, "message_dropped", from = from);
+                self.stats.messages_malformed += 1;
+            }
+        }
+    }
+
+    fn handle_message(&mut self, now: Instant, from: SocketAddr, message: &Message<'_>) {
+        if is_request(message) && core::mem::replace(&mut self.asked, true) {
+            // Members put one into a packet. Hundreds compress to almost nothing, and we would send to whomever they name.
+            self.stats.requests_over_limit += 1;
+            return;
+        }
+        let (mut cx, swim, serf) = self.parts(now);
+        let cx = &mut cx;
+        match message {
+            Message::Ping(ping) => self.handle_ping(from, ping),
+            Message::IndirectPing(request) => swim.handle_indirect_ping(cx, from, request),
+            Message::Ack(ack) => {
+                if let Some(completed) = swim.handle_ack(cx, ack.seq) {
+                    serf.handle_ack_payload(cx, completed, ack.payload.as_deref().unwrap_or_default());
+                }
+            }
+            Message::Nack(nack) => swim.handle_nack(cx, nack.seq),
+            Message::Suspect(accusation) => swim.handle_suspect(cx, accusation),
+            Message::Dead(accusation) => swim.handle_dead(cx, accusation),
+            Message::Alive(alive) => swim.handle_alive(cx, alive, Origin::Datagram(from)),
+            Message::User(bytes) => {
+                // Changes that this very datagram brought must be known before what is said about them.
+                while let Some(change) = swim.poll_change() {
+                    serf.handle_change(cx, swim, change);
+                }
+                serf.handle_message(cx, swim, bytes);
+            }
+        }
+    }
+
+    fn handle_ping(&mut self, from: SocketAddr, ping: &Ping<'_>) {
+        if !self.is_for_us(ping) {
+            self.stats.misaddressed_pings += 1; // A former tenant of this address is still being probed.
+            return;
+        }
+        let ack = Outgoing::Ack { to: ping.source.address().unwrap_or(from), seq: ping.seq };
+        self.stats.acks_over_limit += u64::from(!self.outbox.push_answer(ack));
+    }
+
+    pub(super) fn is_for_us(&self, ping: &Ping<'_>) -> bool {
+        ping.node.is_empty() || self.roster.slot(self.swim.local()).name.as_bytes() == ping.node
+    }
+}
+
+/// Whether a message has us send something at once, to an address that it may name itself.
+fn is_request(message: &Message<'_>) -> bool {
+    match message {
+        Message::Ping(_) | Message::IndirectPing(_) => true,
+        Message::User(bytes) => bytes.first() == Some(&kind::RELAY),
+        Message::Ack(_) | Message::Nack(_) | Message::Suspect(_) | Message::Dead(_) | Message::Alive(_) => false,
+    }
+}
