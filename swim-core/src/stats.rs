@@ -26,6 +26,27 @@ macro_rules! counters {
     };
 }
 
+/// Some of the counters, looked at together.
+macro_rules! refusals {
+    ($($field:ident),* $(,)?) => {
+        /// The names of [`Stats::refusals`].
+        pub(crate) const REFUSALS: [&str; [$(stringify!($field)),*].len()] = [$(stringify!($field)),*];
+
+        impl Stats {
+            /// What has been refused to others, by rules and bounds that nobody meets who keeps to the protocol.
+            pub(crate) fn refusals(&self) -> Refusals {
+                [$(self.$field),*]
+            }
+        }
+    };
+}
+refusals! {
+    refused_addresses, refused_versions, refused_names, refused_admissions, refused_incarnations, members_over_limit,
+    relays_over_limit, requests_over_limit, acks_over_limit, intents_over_limit, user_messages_over_limit,
+    queries_over_limit, lamport_times_refused,
+}
+pub(crate) type Refusals = [u64; REFUSALS.len()];
+
 counters! {
 /// Counters since the node was made. All only grow. See [`Node::stats`](crate::Node::stats).
 ///

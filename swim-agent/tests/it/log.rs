@@ -1,5 +1,7 @@
 //! What can be read in the log.
 
+use std::net::UdpSocket;
+
 use serde_json::Value;
 
 use crate::support::{Agent, Directory, swim};
@@ -147,4 +149,26 @@ fn lines_that_others_depend_on() {
     assert_eq!(a.swim("force-leave", &["-prune", "b"]).code, Some(0));
     a.wait_for("[INFO] agent: Force leaving node (prune): b");
     a.wait_for("[INFO] serf: EventMemberReap (forced): b 127.0.0.1");
+}
+
+/// Whoever keeps saying what a rule refuses is named, and not once a packet.
+#[test]
+fn offenders_are_named_once_a_minute() {
+    let mut agent = Agent::start_at("127.0.0.91", "a", &["-wire=serf", "-log-level=warn"]);
+    // Two pings in one packet: more than one request is not answered.
+    let ping = b"\x00\x82\xa4Node\xa0\xa5SeqNo\x01";
+    let len = u8::try_from(ping.len()).unwrap();
+    let packet = [&[7, 2, 0, len, 0, len][..], ping, ping].concat();
+    let line = |from: &UdpSocket| {
+        let from = from.local_addr().unwrap();
+        format!("[WARN] memberlist: Refused some of what {from} says: requests_over_limit")
+    };
+    let [one, other] = ["127.0.0.92:0", "127.0.0.93:0"].map(|address| UdpSocket::bind(address).unwrap());
+    for _ in 0..3 {
+        one.send_to(&packet, agent.bind).unwrap();
+    }
+    other.send_to(&packet, agent.bind).unwrap();
+    agent.wait_for(&line(&other));
+    assert!(agent.output.contains(&line(&one)), "{}", agent.output);
+    assert_eq!(agent.output.matches("Refused some of what").count(), 2, "{}", agent.output);
 }

@@ -33,7 +33,7 @@ use crate::node::commands::Commands;
 use crate::node::config::{Config, ConfigError};
 use crate::node::input::{Input, KeyRef, Reply, StreamAction, StreamInput, Transmit};
 use crate::node::receive::Reading;
-use crate::node::rejected::Rejected;
+use crate::node::rejected::Reported;
 use crate::node::streams::Streams;
 use crate::outbox::Outbox;
 use crate::rng::{Rng, Stream};
@@ -83,7 +83,8 @@ struct Core {
     serf: Serf,
     streams: Streams,
     commands: Commands,
-    rejected: Rejected,
+    rejected: Reported,
+    offenders: Reported,
     timers: Timers,
     outbox: Outbox,
     stats: Stats,
@@ -197,7 +198,8 @@ impl Node {
             serf,
             streams: Streams::new(config.streams_max, config.stream_bytes_max, config.swim.stream_timeout),
             commands: Commands::default(),
-            rejected: Rejected::default(),
+            rejected: Reported::default(),
+            offenders: Reported::default(),
             timers,
             outbox,
             stats,
@@ -307,12 +309,14 @@ impl Node {
         core.stats.bytes_received += datagram.len() as u64;
         let codec = config.wire.codec;
         core.asked = false;
+        let refused = core.stats.refusals();
         let opened = envelope.open_for(datagram, &mut Reading { core, codec, now, from });
         core.stats.datagrams_unsealed = envelope.unsealed();
         core.take_in_handed_off(codec, now);
         if let Err(error) = opened {
             core.reject(now, from, error);
         }
+        core.log_offender(now, from, refused);
         self.settle(now);
         opened
     }

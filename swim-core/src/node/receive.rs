@@ -7,7 +7,9 @@ use core::net::SocketAddr;
 use crate::ids::MemberId;
 use crate::log::log;
 use crate::node::Core;
+use crate::node::rejected::Grown;
 use crate::outbox::Outgoing;
+use crate::stats::Refusals;
 use crate::swim::handoff::Held;
 use crate::swim::updates::Origin;
 use crate::time::Instant;
@@ -65,6 +67,15 @@ impl Core {
         *counter += 1;
         log!(DEBUG, "datagram_dropped", from = from, error = error);
         self.report_rejected(now, from, error);
+    }
+
+    /// Names in the log, once a minute each, whoever had something refused since the counters were `before`: by the
+    /// address that it came from, which a datagram may make up.
+    pub(super) fn log_offender(&mut self, now: Instant, from: SocketAddr, before: Refusals) {
+        let after = self.stats.refusals();
+        if after != before && self.offenders.is_news(now, from.ip()) {
+            log!(WARN, "claims_refused", from = from, counters = Grown { before, after });
+        }
     }
 
     /// In a large table each look at a member waits for memory, several times over: for where its name stands, for its

@@ -1,19 +1,22 @@
-//! Whom we cannot understand, remembered so that each is reported once in a while and not once a packet.
+//! Whom we cannot understand, and whom we refuse something, remembered so that each is reported once in a while and not
+//! once a packet.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use crate::stats::{REFUSALS, Refusals};
 use crate::time::Instant;
 use crate::wire::envelope::DatagramError;
 
 /// The sources reported lately.
 #[derive(Debug, Default)]
-pub(super) struct Rejected {
+pub(super) struct Reported {
     reported: Vec<(IpAddr, Instant)>,
 }
 
-impl Rejected {
+impl Reported {
     /// Whether `source` has not been reported within the last minute, and the table has room for it. Then it has been
     /// now.
     pub(super) fn is_news(&mut self, now: Instant, source: IpAddr) -> bool {
@@ -23,6 +26,24 @@ impl Rejected {
         }
         self.reported.push((source, now));
         true
+    }
+}
+
+/// The counters that have grown, by their names.
+pub(super) struct Grown {
+    pub(super) before: Refusals,
+    pub(super) after: Refusals,
+}
+
+impl fmt::Display for Grown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = self.before.iter().zip(&self.after);
+        let grown = REFUSALS.iter().zip(counts).filter(|(_, (before, after))| after > before);
+        for (n, (name, _)) in grown.enumerate() {
+            f.write_str(if n == 0 { "" } else { ", " })?;
+            f.write_str(name)?;
+        }
+        Ok(())
     }
 }
 
@@ -55,7 +76,7 @@ mod tests {
 
     #[test]
     fn once_per_source_and_minute_and_not_too_many() {
-        let mut rejected = Rejected::default();
+        let mut rejected = Reported::default();
         let second = |n| Instant::after_origin(Duration::from_secs(n));
         let source = |n: u8| IpAddr::from([127, 0, 0, n]);
         assert!(rejected.is_news(second(0), source(1)));

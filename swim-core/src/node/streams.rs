@@ -280,37 +280,11 @@ impl Core {
         let (peer, role) = (stream.peer, stream.role);
         match taken {
             Ok(None) => {}
-            Ok(Some(message)) => match envelope.config().codec.decode_stream(&message) {
-                Ok(decoded) => match role {
-                    Role::Accepted => self.answer(envelope, now, id, peer, decoded),
-                    Role::Probe(seq) => {
-                        if let StreamMessage::Ack(ack) = decoded
-                            && ack.seq == seq
-                        {
-                            self.swim.handle_stream_ack(seq);
-                        }
-                        self.finish(id);
-                    }
-                    Role::PushPull { join, alone, command } => {
-                        let manner = Manner {
-                            ignore_old: command.is_some_and(|command| self.ignores_old(command)),
-                            newcomer: join && alone,
-                        };
-                        self.handle_state_reply(now, id, decoded, manner);
-                    }
-                    Role::Message(command) => match direct::read_answer(envelope.config().codec, &decoded) {
-                        Ok(refusal) => {
-                            self.finish(id);
-                            self.direct_over(command, refusal.map_or(Ok(()), |why| Err(CommandError::Refused(why))));
-                        }
-                        Err(error) => self.abort(now, id, error),
-                    },
-                },
-                Err(error) => {
-                    self.stats.messages_malformed += 1;
-                    self.abort(now, id, ExchangeError::Frame(StreamError::Message(error)));
-                }
-            },
+            Ok(Some(message)) => {
+                let refused = self.stats.refusals();
+                self.stream_message(envelope, now, id, (peer, role), &message);
+                self.log_offender(now, peer, refused);
+            }
             Err(error) => {
                 log!(DEBUG, "stream_dropped", peer = peer, error = error);
                 if let Some(error) = as_datagram_error(error) {
@@ -329,6 +303,47 @@ impl Core {
     }
 
     /// Somebody's message has arrived whole.
+    fn stream_message(
+        &mut self,
+        envelope: &Envelope,
+        now: Instant,
+        id: StreamId,
+        (peer, role): (SocketAddr, Role),
+        message: &[u8],
+    ) {
+        match envelope.config().codec.decode_stream(message) {
+            Ok(decoded) => match role {
+                Role::Accepted => self.answer(envelope, now, id, peer, decoded),
+                Role::Probe(seq) => {
+                    if let StreamMessage::Ack(ack) = decoded
+                        && ack.seq == seq
+                    {
+                        self.swim.handle_stream_ack(seq);
+                    }
+                    self.finish(id);
+                }
+                Role::PushPull { join, alone, command } => {
+                    let manner = Manner {
+                        ignore_old: command.is_some_and(|command| self.ignores_old(command)),
+                        newcomer: join && alone,
+                    };
+                    self.handle_state_reply(now, id, decoded, manner);
+                }
+                Role::Message(command) => match direct::read_answer(envelope.config().codec, &decoded) {
+                    Ok(refusal) => {
+                        self.finish(id);
+                        self.direct_over(command, refusal.map_or(Ok(()), |why| Err(CommandError::Refused(why))));
+                    }
+                    Err(error) => self.abort(now, id, error),
+                },
+            },
+            Err(error) => {
+                self.stats.messages_malformed += 1;
+                self.abort(now, id, ExchangeError::Frame(StreamError::Message(error)));
+            }
+        }
+    }
+
     fn answer(
         &mut self,
         envelope: &Envelope,
