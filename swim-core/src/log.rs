@@ -5,7 +5,7 @@
 //! | `encryption_not_enforced` | WARN | `incoming`, `outgoing` | there are keys, and plain text is taken in or sent all the same |
 //! | `datagram_dropped` | DEBUG | `from`, `error` | a datagram was dropped whole |
 //! | `message_dropped` | DEBUG | `from` | a message inside a good datagram could not be read |
-//! | `claims_refused` | WARN | `from`, `counters` | by these counters, some of what was said from there was refused; once a minute per address |
+//! | `claims_refused` | WARN | `from`, `counters` | by these counters, some of what came from there was refused; once a minute per IP address, eight at most |
 //! | `probe_failed` | INFO | `member` | no ack, direct or relayed, within the probe |
 //! | `only_stream_answers` | WARN | `member` | the member answers over a stream, but not to datagrams |
 //! | `suspicion_over` | INFO | `member` | a suspicion was not refuted in time |

@@ -29,23 +29,30 @@ macro_rules! counters {
 /// Some of the counters, looked at together.
 macro_rules! refusals {
     ($($field:ident),* $(,)?) => {
-        /// The names of [`Stats::refusals`].
-        pub(crate) const REFUSALS: [&str; [$(stringify!($field)),*].len()] = [$(stringify!($field)),*];
+        /// What has been refused, by rules and bounds that members of one configuration do not meet unless somebody breaks
+        /// the protocol.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub(crate) struct Refusals([u64; [$(stringify!($field)),*].len()]);
+
+        impl Refusals {
+            /// The names of the counters that have grown since.
+            pub(crate) fn grown_since(self, before: Self) -> impl Iterator<Item = &'static str> {
+                let counts = self.0.into_iter().zip(before.0);
+                [$(stringify!($field)),*].into_iter().zip(counts).filter(|(_, (now, before))| now > before).map(|(name, _)| name)
+            }
+        }
 
         impl Stats {
-            /// What has been refused to others, by rules and bounds that nobody meets who keeps to the protocol.
             pub(crate) fn refusals(&self) -> Refusals {
-                [$(self.$field),*]
+                Refusals([$(self.$field),*])
             }
         }
     };
 }
 refusals! {
-    refused_addresses, refused_versions, refused_names, refused_admissions, refused_incarnations, members_over_limit,
-    relays_over_limit, requests_over_limit, acks_over_limit, intents_over_limit, user_messages_over_limit,
-    queries_over_limit, lamport_times_refused,
+    refused_addresses, refused_versions, refused_names, refused_incarnations, members_over_limit, requests_over_limit,
+    lamport_times_refused, query_responses_over_limit, user_events_over_limit,
 }
-pub(crate) type Refusals = [u64; REFUSALS.len()];
 
 counters! {
 /// Counters since the node was made. All only grow. See [`Node::stats`](crate::Node::stats).

@@ -139,7 +139,7 @@ async fn carry<R: Runtime>(shared: &Shared<R>, id: StreamId, mailbox: &Mailbox, 
         }
     };
     let read = async {
-        let mut chunk = vec![0; CHUNK];
+        let mut chunk = vec![0; CHUNK_MIN];
         loop {
             let read = reader.read(&mut chunk).await.map_err(fail)?;
             // Also after `Finish`, when nobody wants it any more: closing a connection that holds unread bytes resets
@@ -147,6 +147,9 @@ async fn carry<R: Runtime>(shared: &Shared<R>, id: StreamId, mailbox: &Mailbox, 
             input(shared, id, if read == 0 { StreamInput::Finished } else { StreamInput::Data(&chunk[..read]) });
             if read == 0 {
                 return Ok(());
+            }
+            if read == chunk.len() && read < CHUNK_MAX {
+                chunk = vec![0; CHUNK_MAX];
             }
         }
     };
@@ -272,8 +275,10 @@ fn failure(error: &io::Error) -> StreamFailure {
     }
 }
 
-/// Bytes read at once.
-const CHUNK: usize = 16 << 10;
+/// Bytes read at once, at first: many streams say no more, and those that say nothing for long are to cost little.
+const CHUNK_MIN: usize = 512;
+/// Bytes read at once from a stream that has filled the first.
+const CHUNK_MAX: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {

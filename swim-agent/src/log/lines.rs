@@ -61,7 +61,7 @@ const CORE_LINES: &[(&str, &str, &str)] = &[
     ("datagram_dropped",     "memberlist", "Dropped a packet from {from}: {error}"),
     ("encryption_not_enforced", "memberlist", "ENCRYPTION IS NOT ENFORCED YET: packets taken in: {incoming}, sent: {outgoing}"),
     ("message_dropped",      "memberlist", "Dropped an unreadable message from {from}"),
-    ("claims_refused",       "memberlist", "Refused some of what {from} says: {counters}"),
+    ("claims_refused",       "memberlist", "Refused some of what came from {from}: {counters}"),
     ("probe_failed",         "memberlist", "Suspect {member} has failed, no acks received"),
     ("only_stream_answers",  "memberlist", "Was able to connect to {member} over TCP but UDP probes failed, network may be misconfigured"),
     ("suspicion_over",       "memberlist", "Marking {member} as failed, suspect timeout reached"),

@@ -344,9 +344,9 @@ fn force_leave() {
         }
         assert_eq!(pair.ask("force-leave", &["nobody"]).stdout, "");
         for (args, status) in [(["third"].as_slice(), "left"), (&["-prune", "third"], "none")] {
-            for agent in [&pair.driven, &pair.other] {
-                wait_forced(agent, "third", status, || assert_eq!(pair.ask("force-leave", args).stdout, ""));
-            }
+            wait_forced(&[&pair.driven, &pair.other], "third", status, || {
+                assert_eq!(pair.ask("force-leave", args).stdout, "");
+            });
         }
     });
 }

@@ -84,9 +84,7 @@ fn forced(force_leave: impl Fn(&Agent, &Member, &str, bool)) {
         wait_told(&serfs, &members, gone, "left", &["EventMemberLeave (forced)"], MemberEvent::Leave);
     }
     for gone in ["serf-a", "swim-a"] {
-        for peer in everybody(&serfs, &members) {
-            wait_forced(peer, gone, "none", || force_leave(&serfs[0], &members[0], gone, true));
-        }
+        wait_forced(&everybody(&serfs, &members), gone, "none", || force_leave(&serfs[0], &members[0], gone, true));
         members[0].wait_change(gone, MemberEvent::Reap, secs(10));
         wait_until("the agent logs the reaping", secs(10), || {
             let line = format!("EventMemberReap (forced): {gone}");

@@ -419,20 +419,25 @@ pub(crate) fn wait_status(observer: &(impl Peer + ?Sized), subject: &str, status
     });
 }
 
-/// The same of a member that failed, where somebody must `ask` for it.
+/// The same of a member that failed, for all of `observers`, where somebody must `ask` for it.
 ///
 /// On Serf's local profile an intent is sent twice, also to the dead: about one in forty reaches nobody else, and nothing
-/// repeats it; on the lan profile it is sent four times, and one in some hundred is lost. A person would type it again
+/// repeats it; on the lan profile it is sent four times, and one in a few hundred is lost. A person would type it again
 /// after a while.
-pub(crate) fn wait_forced(observer: &(impl Peer + ?Sized), subject: &str, status: &str, ask: impl Fn()) {
+pub(crate) fn wait_forced<P: Peer + ?Sized>(observers: &[&P], subject: &str, status: &str, ask: impl Fn()) {
     let mut asked = None;
-    wait_until(&format!("{} says that {subject} is made to be {status}", observer.name()), secs(20), || {
-        if asked.is_none_or(|at: Instant| at.elapsed() > secs(3)) {
-            ask();
-            asked = Some(Instant::now());
+    wait_until(&format!("all say that {subject} is made to be {status}"), secs(20), || {
+        for observer in observers {
+            let members = observer.members()?;
+            if members.status(subject) != status {
+                if asked.is_none_or(|at: Instant| at.elapsed() > secs(3)) {
+                    ask();
+                    asked = Some(Instant::now());
+                }
+                return Err(format!("{} says {:?}", observer.name(), members.0));
+            }
         }
-        let members = observer.members()?;
-        if members.status(subject) == status { Ok(()) } else { Err(format!("it says {:?}", members.0)) }
+        Ok(())
     });
 }
 

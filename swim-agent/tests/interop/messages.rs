@@ -87,7 +87,7 @@ fn leaves_are_forced() {
     wait_status(&swim, &third.name, "failed", secs(45));
     wait_status(&serf, &third.name, "failed", secs(45));
     for (args, status) in [([&*third.name].as_slice(), "left"), (&["-prune", &third.name], "none")] {
-        wait_forced(&swim, &third.name, status, || {
+        wait_forced(&[&swim], &third.name, status, || {
             ask(&serf, "force-leave", args);
         });
     }

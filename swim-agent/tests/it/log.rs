@@ -151,9 +151,9 @@ fn lines_that_others_depend_on() {
     a.wait_for("[INFO] serf: EventMemberReap (forced): b 127.0.0.1");
 }
 
-/// Whoever keeps saying what a rule refuses is named, and not once a packet.
+/// From where something comes that a rule refuses is said, and not once a packet.
 #[test]
-fn offenders_are_named_once_a_minute() {
+fn refusals_are_said_once_a_minute() {
     let mut agent = Agent::start_at("127.0.0.91", "a", &["-wire=serf", "-log-level=warn"]);
     // Two pings in one packet: more than one request is not answered.
     let ping = b"\x00\x82\xa4Node\xa0\xa5SeqNo\x01";
@@ -161,7 +161,7 @@ fn offenders_are_named_once_a_minute() {
     let packet = [&[7, 2, 0, len, 0, len][..], ping, ping].concat();
     let line = |from: &UdpSocket| {
         let from = from.local_addr().unwrap();
-        format!("[WARN] memberlist: Refused some of what {from} says: requests_over_limit")
+        format!("[WARN] memberlist: Refused some of what came from {from}: requests_over_limit")
     };
     let [one, other] = ["127.0.0.92:0", "127.0.0.93:0"].map(|address| UdpSocket::bind(address).unwrap());
     for _ in 0..3 {
@@ -170,5 +170,5 @@ fn offenders_are_named_once_a_minute() {
     other.send_to(&packet, agent.bind).unwrap();
     agent.wait_for(&line(&other));
     assert!(agent.output.contains(&line(&one)), "{}", agent.output);
-    assert_eq!(agent.output.matches("Refused some of what").count(), 2, "{}", agent.output);
+    assert_eq!(agent.output.matches("Refused some of what came").count(), 2, "{}", agent.output);
 }

@@ -4,15 +4,15 @@
 //! puts out datagrams, stream actions, replies, events and the next deadline. Read this file first: it routes. `config.rs`
 //! says what can be set, `input.rs` what goes in and out. `transmit.rs` encodes at the last moment, `streams.rs` holds
 //! the conversations over streams, `commands.rs` what the application waits for, `direct.rs` what it says to one member,
-//! `rejected.rs` whom we cannot understand, `views.rs` shows what a node knows. `trace.rs` records a node's inputs and
-//! replays them.
+//! `reported.rs` whom we cannot understand or refuse something, `views.rs` shows what a node knows. `receive.rs` takes in
+//! datagrams, message by message. `trace.rs` records a node's inputs and replays them.
 
 mod commands;
 pub mod config;
 mod direct;
 pub mod input;
 mod receive;
-mod rejected;
+mod reported;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -33,7 +33,7 @@ use crate::node::commands::Commands;
 use crate::node::config::{Config, ConfigError};
 use crate::node::input::{Input, KeyRef, Reply, StreamAction, StreamInput, Transmit};
 use crate::node::receive::Reading;
-use crate::node::rejected::Reported;
+use crate::node::reported::Reported;
 use crate::node::streams::Streams;
 use crate::outbox::Outbox;
 use crate::rng::{Rng, Stream};
@@ -84,7 +84,7 @@ struct Core {
     streams: Streams,
     commands: Commands,
     rejected: Reported,
-    offenders: Reported,
+    refused: Reported,
     timers: Timers,
     outbox: Outbox,
     stats: Stats,
@@ -198,8 +198,8 @@ impl Node {
             serf,
             streams: Streams::new(config.streams_max, config.stream_bytes_max, config.swim.stream_timeout),
             commands: Commands::default(),
-            rejected: Reported::default(),
-            offenders: Reported::default(),
+            rejected: Reported::new(reported::REJECTED_MAX),
+            refused: Reported::new(reported::REFUSED_MAX),
             timers,
             outbox,
             stats,
@@ -316,7 +316,7 @@ impl Node {
         if let Err(error) = opened {
             core.reject(now, from, error);
         }
-        core.log_offender(now, from, refused);
+        core.log_refused(now, from, refused);
         self.settle(now);
         opened
     }
@@ -1280,7 +1280,7 @@ impl Core {
 
     /// Tells the application about a source that it could mend, once a minute.
     fn report_rejected(&mut self, now: Instant, from: SocketAddr, error: DatagramError) {
-        if rejected::is_mendable(error) && self.rejected.is_news(now, from.ip()) {
+        if reported::is_mendable(error) && self.rejected.is_news(now, from.ip()) {
             self.serf.report(&mut self.stats, || Event::Rejected { from, error });
         }
     }

@@ -4,10 +4,9 @@ use core::hint::black_box;
 use core::iter::Take;
 use core::net::SocketAddr;
 
-use crate::ids::MemberId;
 use crate::log::log;
 use crate::node::Core;
-use crate::node::rejected::Grown;
+use crate::node::reported::Grown;
 use crate::outbox::Outgoing;
 use crate::stats::Refusals;
 use crate::swim::handoff::Held;
@@ -44,7 +43,7 @@ impl Receiver for Reading<'_> {
 }
 
 /// From how many members on their records are more than the fast caches hold. A development build looks
-/// ahead nearly always, to be tested.
+/// ahead nearly always, so that the tests cover it.
 const LOOK_AHEAD_MEMBERS: usize = if cfg!(debug_assertions) { 3 } else { 4096 };
 
 impl Core {
@@ -69,11 +68,11 @@ impl Core {
         self.report_rejected(now, from, error);
     }
 
-    /// Names in the log, once a minute each, whoever had something refused since the counters were `before`: by the
-    /// address that it came from, which a datagram may make up.
-    pub(super) fn log_offender(&mut self, now: Instant, from: SocketAddr, before: Refusals) {
+    /// Says in the log, once a minute for each sender, from where something came that was refused since the counters were
+    /// `before`. A datagram may make its sender up, and who sends what is gossiped may only pass it on.
+    pub(super) fn log_refused(&mut self, now: Instant, from: SocketAddr, before: Refusals) {
         let after = self.stats.refusals();
-        if after != before && self.offenders.is_news(now, from.ip()) {
+        if after != before && self.refused.is_news(now, from.ip()) {
             log!(WARN, "claims_refused", from = from, counters = Grown { before, after });
         }
     }
@@ -82,17 +81,17 @@ impl Core {
     /// slot, for its record. Here they are looked at all at once, so that one wait covers the next few messages.
     /// Changes nothing.
     fn look_ahead(&self, codec: Codec, parts: Take<Parts<'_>>) {
-        if self.roster.len() < LOOK_AHEAD_MEMBERS {
-            return;
+        if self.roster.len() < LOOK_AHEAD_MEMBERS || codec == Codec::Serf {
+            return; // Of Serf's messages the names are not found without reading all.
         }
-        let mut hashes = [0; PARTS_AHEAD];
+        let mut hashes = [None; PARTS_AHEAD];
         let subjects = parts.flatten().filter_map(|part| codec.peek_subject(part));
-        let hashed = hashes.iter_mut().zip(subjects).map(|(hash, name)| *hash = self.roster.hash(name)).count();
-        let mut ids = [MemberId(0); PARTS_AHEAD];
-        let guesses = hashes.iter().take(hashed).filter_map(|hash| self.roster.guess(*hash));
-        let guessed = ids.iter_mut().zip(guesses).map(|(id, guess)| *id = guess).count();
-        for id in ids.iter().take(guessed) {
-            black_box(self.roster.touch(*id) ^ self.swim.touch(*id));
+        for (hash, name) in hashes.iter_mut().zip(subjects) {
+            *hash = Some(self.roster.hash(name));
+        }
+        let guesses = hashes.map(|hash| self.roster.guess(hash?));
+        for id in guesses.into_iter().flatten() {
+            black_box(self.roster.touch(id) ^ self.swim.touch(id));
         }
     }
 

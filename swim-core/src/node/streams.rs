@@ -283,7 +283,7 @@ impl Core {
             Ok(Some(message)) => {
                 let refused = self.stats.refusals();
                 self.stream_message(envelope, now, id, (peer, role), &message);
-                self.log_offender(now, peer, refused);
+                self.log_refused(now, peer, refused);
             }
             Err(error) => {
                 log!(DEBUG, "stream_dropped", peer = peer, error = error);
@@ -344,6 +344,7 @@ impl Core {
         }
     }
 
+    /// Answers what somebody who dialled us wants.
     fn answer(
         &mut self,
         envelope: &Envelope,

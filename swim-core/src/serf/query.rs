@@ -627,7 +627,7 @@ impl Serf {
         if !self.fits(cx, message) {
             return;
         }
-        self.queries.broadcasts.insert(None, None, |buf| buf.extend_from_slice(message));
+        self.queries.broadcasts.insert_encoded(None, None, message);
         self.bound(cx, Queue::Queries);
         swim.arm_gossip(cx);
     }

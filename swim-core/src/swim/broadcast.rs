@@ -11,7 +11,7 @@ use crate::roster::push_tight;
 ///
 /// Entries lie in a slab, linked into one list per number of transmissions and class of length; a bit set names the
 /// classes that are not empty. Inserting, replacing and taking the best that fits are O(1) whatever the queue's length,
-/// and bodies keep their buffers, so a steady flow allocates nothing.
+/// and bodies keep their buffers, so a steady flow allocates nothing once each has held the longest.
 ///
 /// Source: memberlist `queue.go`. There, longer messages go first exactly; here by classes of [`CLASS_LEN`] bytes, and
 /// within one class newer ones first.
@@ -24,7 +24,7 @@ pub(crate) struct BroadcastQueue {
     by_member: Vec<u32>,
     finished: VecDeque<Notify>,
     taken: Vec<u32>,
-    /// What is being encoded: only then is it known how long it is.
+    /// Where a message is encoded first: only then is its length known.
     scratch: Vec<u8>,
     len: usize,
 }
@@ -65,6 +65,15 @@ impl BroadcastQueue {
         notify: Option<Notify>,
         encode: impl FnOnce(&mut Vec<u8>),
     ) {
+        let mut body = core::mem::take(&mut self.scratch);
+        body.clear();
+        encode(&mut body);
+        self.insert_encoded(member, notify, &body);
+        self.scratch = body;
+    }
+
+    /// As [`insert`](Self::insert), of a message that is encoded already.
+    pub(crate) fn insert_encoded(&mut self, member: Option<MemberId>, notify: Option<Notify>, body: &[u8]) {
         let index = match member.and_then(|member| self.pending(member)) {
             Some(index) => {
                 self.unlink(index);
@@ -75,12 +84,10 @@ impl BroadcastQueue {
             }
             None => self.allocate(),
         };
-        self.scratch.clear();
-        encode(&mut self.scratch);
         let entry = &mut self.entries[index as usize];
         entry.body.clear();
-        entry.body.reserve_exact(self.scratch.len());
-        entry.body.extend_from_slice(&self.scratch);
+        entry.body.reserve_exact(body.len());
+        entry.body.extend_from_slice(body);
         debug_assert!(!entry.body.is_empty(), "an empty message would end old peers");
         (entry.member, entry.notify, entry.transmissions) = (member, notify, 0);
         if let Some(member) = member {

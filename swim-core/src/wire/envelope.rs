@@ -12,6 +12,7 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::iter::Take;
 use core::ops::Range;
 
 use super::checksum::{self, crc32};
@@ -262,7 +263,7 @@ pub type Each<'a> = &'a mut dyn FnMut(Result<(u8, &[u8]), PartError>);
 /// As [`Each`], told beforehand of what comes next.
 pub(crate) trait Receiver {
     /// The next few parts, as they stand there: nothing has been looked at.
-    fn ahead(&mut self, parts: core::iter::Take<compound::Parts<'_>>);
+    fn ahead(&mut self, parts: Take<compound::Parts<'_>>);
 
     /// As [`Each`].
     fn part(&mut self, part: Result<(u8, &[u8]), PartError>);
@@ -271,7 +272,7 @@ pub(crate) trait Receiver {
 struct EachOnly<'a>(Each<'a>);
 
 impl Receiver for EachOnly<'_> {
-    fn ahead(&mut self, _: core::iter::Take<compound::Parts<'_>>) {}
+    fn ahead(&mut self, _: Take<compound::Parts<'_>>) {}
 
     fn part(&mut self, part: Result<(u8, &[u8]), PartError>) {
         (self.0)(part);
