@@ -9,6 +9,8 @@ mod completion;
 mod deployment;
 #[cfg(target_os = "linux")] // Where multicast on the loopback interface works.
 mod discovery;
+#[cfg(target_os = "linux")]
+mod faults;
 mod files;
 #[cfg(target_os = "linux")] // Whose /proc says what it costs.
 mod flood;

@@ -156,6 +156,11 @@ impl Running {
         self.child.wait().unwrap().code()
     }
 
+    #[cfg(target_os = "linux")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let status = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status();
         assert!(status.unwrap().success());

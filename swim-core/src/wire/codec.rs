@@ -534,8 +534,8 @@ impl Codec {
 
     fn push_pull<'a>(self, reader: &mut Reader<'a>) -> Result<PushPull<'a>, MessageError> {
         let header = self.push_pull_header(reader)?;
-        // Grown as entries are read: the announced count is only a claim.
-        let mut entries = Vec::new();
+        // The announced count is only a claim: no more than what is there can hold.
+        let mut entries = Vec::with_capacity(usize_of(header.entries).min(reader.remaining() / ENTRY_LEN_MIN));
         for _ in 0..header.entries {
             entries.push(match self {
                 Self::Native => native::read_entry(&mut native::read_prefixed(reader)?)?,
@@ -673,6 +673,8 @@ fn usize_of(len: u32) -> usize {
 
 /// Entries that a push/pull may announce (memberlist: `net.go`).
 pub const PUSH_PULL_ENTRIES_MAX: u32 = 1_048_576;
+/// Bytes of the shortest entry in our own encoding: its length, and seven fields of one byte.
+const ENTRY_LEN_MIN: usize = 11;
 
 /// Bytes of user state in a push/pull, or of a user message in a stream (memberlist: `net.go`).
 pub const USER_LEN_MAX: u32 = 20_971_520;

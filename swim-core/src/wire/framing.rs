@@ -102,6 +102,10 @@ impl FrameReader {
         let taken = if self.buf.len().saturating_add(data.len()) > STREAM_LEN_MAX {
             Err(StreamError::TooLarge)
         } else {
+            // Not doubled: a full state is the largest that a node ever holds, and it holds what it reads out of it as well.
+            if self.buf.capacity().saturating_sub(self.buf.len()) < data.len() {
+                self.buf.reserve_exact(data.len().max(self.buf.len() / 4));
+            }
             self.buf.extend_from_slice(data);
             self.advance(envelope.config())
         };
