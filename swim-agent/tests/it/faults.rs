@@ -9,17 +9,11 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::support::{Agent, Directory, PATIENCE};
 
-/// As `status` in the list of `agent`, within the time in which repairs are made, too.
+/// Waits until `agent` gives this status to `name`.
 fn wait_for(agent: &Agent, name: &str, status: &str) {
-    let deadline = Instant::now() + 2 * PATIENCE;
-    loop {
-        let members = agent.swim("members", &[]).stdout;
-        if members.lines().any(|line| line.starts_with(&format!("{name} ")) && line.contains(status)) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{name} is not {status}:\n{members}");
-        thread::sleep(Duration::from_millis(50));
-    }
+    agent.members_until(|members| {
+        members.lines().any(|line| line.split_whitespace().next() == Some(name) && line.contains(&format!(" {status}")))
+    });
 }
 
 /// A disk that takes nothing more is said in the log, and stops nothing. Once there is room, the snapshot is made good.

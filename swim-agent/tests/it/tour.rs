@@ -1,4 +1,4 @@
-//! The first five minutes in docs/agent.md, as somebody new to it would type them.
+//! The first five minutes in README.md, as somebody new to it would type them.
 #![cfg(target_os = "linux")] // Where all of 127.0.0.0/8 is there.
 
 use core::time::Duration;
@@ -17,7 +17,7 @@ struct Step {
 
 /// The lines behind a prompt, in the blocks marked `console` under the heading.
 fn steps() -> Vec<Step> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/agent.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let text = std::fs::read_to_string(path).unwrap();
     let (_, section) = text.split_once("\n## The first five minutes\n").unwrap();
     let section = section.split("\n## ").next().unwrap();
