@@ -112,7 +112,7 @@ impl Roster {
             return;
         }
         let slot = core::mem::take(slot);
-        let hash = self.hasher.hash_one(slot.name.as_bytes());
+        let hash = self.hash(slot.name.as_bytes());
         if let Ok(entry) = self.by_name.find_entry(hash, |found| *found == id) {
             entry.remove();
         }

@@ -14,9 +14,10 @@ use crate::swim::updates::Origin;
 use crate::time::Instant;
 use crate::wire::codec::{Codec, MessageError};
 use crate::wire::compound::Parts;
-use crate::wire::envelope::{DatagramError, PARTS_AHEAD, PartError, Receiver};
+use crate::wire::envelope::{DatagramError, PartError};
 use crate::wire::message::{Message, Ping};
 use crate::wire::serf::kind;
+use crate::wire::unpack::{PARTS_AHEAD, Receiver};
 
 /// Takes in the messages of a datagram.
 pub(super) struct Reading<'a> {

@@ -18,11 +18,12 @@ use core::ops::Range;
 use super::checksum::{self, crc32};
 use super::cipher::{self, Aad, NATIVE_NONCE, OpenError, SERF_NONCE};
 use super::codec::Codec;
-use super::compound::{self, CompoundError};
+use super::compound::{self, Parts};
 use super::compress::{self, Compressor, DecompressError};
 use super::keyring::Keyring;
 use super::label::LabelError;
 use super::message::kind;
+use super::unpack::{Receiver, Unpacker};
 use super::{Config, ConfigError};
 use crate::rng::Rng;
 
@@ -260,27 +261,15 @@ impl Envelope {
 /// Takes the kind byte and the body of one message, or learns why a part was dropped. See [`Envelope::open`].
 pub type Each<'a> = &'a mut dyn FnMut(Result<(u8, &[u8]), PartError>);
 
-/// As [`Each`], told beforehand of what comes next.
-pub(crate) trait Receiver {
-    /// The next few parts, as they stand there: nothing has been looked at.
-    fn ahead(&mut self, parts: Take<compound::Parts<'_>>);
-
-    /// As [`Each`].
-    fn part(&mut self, part: Result<(u8, &[u8]), PartError>);
-}
-
 struct EachOnly<'a>(Each<'a>);
 
 impl Receiver for EachOnly<'_> {
-    fn ahead(&mut self, _: Take<compound::Parts<'_>>) {}
+    fn ahead(&mut self, _: Take<Parts<'_>>) {}
 
     fn part(&mut self, part: Result<(u8, &[u8]), PartError>) {
         (self.0)(part);
     }
 }
-
-/// How many parts a [`Receiver`] is told of at a time.
-pub(crate) const PARTS_AHEAD: usize = 16;
 
 /// A datagram being written. A [`Node`](crate::Node) finishes it, because the nonces of the seal are drawn from its
 /// seed. See [`Packet::push`].
@@ -600,74 +589,6 @@ impl From<DecompressError> for PartError {
     }
 }
 
-/// Undoes compounds and compression, one inside the other.
-struct Unpacker<'a> {
-    compressor: &'a mut Compressor,
-    spare: &'a mut Vec<Vec<u8>>,
-    /// Shared by all parts, or nested bombs would multiply.
-    plain_left: usize,
-    serf: bool,
-}
-
-impl Unpacker<'_> {
-    /// An error means that nothing of `content` has been handed out.
-    fn deliver(&mut self, content: &[u8], depth: u8, receiver: &mut dyn Receiver) -> Result<(), PartError> {
-        let Some((&kind, body)) = content.split_first() else { return Err(PartError::Malformed) };
-        match kind {
-            kind::COMPOUND | kind::COMPRESS if depth >= DEPTH_MAX => Err(PartError::TooDeep),
-            kind::COMPOUND => self.deliver_compound(body, depth, receiver),
-            kind::COMPRESS if self.serf => {
-                let mut plain = self.spare.pop().unwrap_or_default();
-                plain.clear();
-                let unpacked = compress::unpack_message(self.compressor, body, &mut plain, self.plain_left);
-                self.plain_left = self.plain_left.saturating_sub(plain.len());
-                let delivered = match unpacked {
-                    Ok(()) => self.deliver(&plain, depth.saturating_add(1), receiver),
-                    Err(error) => Err(error.into()),
-                };
-                self.spare.push(plain);
-                delivered
-            }
-            _ => {
-                receiver.part(Ok((kind, body)));
-                Ok(())
-            }
-        }
-    }
-
-    fn deliver_compound(&mut self, body: &[u8], depth: u8, receiver: &mut dyn Receiver) -> Result<(), PartError> {
-        let mut parts = compound::parts(body);
-        let mut ahead = 0_usize;
-        loop {
-            if ahead == 0 {
-                receiver.ahead(parts.clone().take(PARTS_AHEAD));
-                ahead = PARTS_AHEAD;
-            }
-            ahead = ahead.saturating_sub(1);
-            let Some(part) = parts.next() else { return Ok(()) };
-            let delivered = match part {
-                Ok(part) => self.deliver(part, depth.saturating_add(1), receiver),
-                Err(CompoundError::TableTruncated) => return Err(PartError::Malformed),
-                Err(CompoundError::PartTruncated) => Err(PartError::Truncated),
-            };
-            if let Err(error) = delivered {
-                receiver.part(Err(error));
-            }
-        }
-    }
-
-    fn deliver_lz4(&mut self, packed: &[u8], receiver: &mut dyn Receiver) -> Result<(), PartError> {
-        let mut plain = self.spare.pop().unwrap_or_default();
-        plain.clear();
-        let delivered = match self.compressor.decompress_lz4(packed, &mut plain, self.plain_left) {
-            Ok(()) => self.deliver(&plain, 0, receiver),
-            Err(error) => Err(error.into()),
-        };
-        self.spare.push(plain);
-        delivered
-    }
-}
-
 /// From behind the label to the content, which may still be compressed, and whether it was sealed.
 fn open_serf<'a>(config: &Config, inner: &'a mut [u8]) -> Result<(&'a [u8], bool), DatagramError> {
     let first = *inner.first().ok_or(DatagramError::Empty)?;
@@ -819,8 +740,6 @@ const FLAGS_UNKNOWN: u8 = 0x80;
 pub(super) const KIND_MAX: u8 = kind::ERROR;
 /// `0c` and the checksum.
 const CHECKSUM_HEADER: usize = 1 + checksum::LEN;
-/// How many wrappers may stand one inside the other (memberlist has no limit).
-const DEPTH_MAX: u8 = 8;
 /// Shorter content is not worth a try: a ping and an ack never get shorter, and LZ4 clears 16 KiB before it begins, which
 /// takes longer than all else that is done for such a datagram.
 const LZ4_LEN_MIN: usize = 128;

@@ -2,8 +2,8 @@
 //!
 //! Read `message.rs` first: it names everything that can be said. `codec.rs` chooses between the two encodings,
 //! `msgpack.rs` (HashiCorp's) and `native.rs` (bincode); `serf.rs` is what the layer above says, in both. `envelope.rs`
-//! takes datagrams apart and puts them together: label, seal, checksum, compression, compound, from the outside in.
-//! `framing.rs` does the same for streams.
+//! takes datagrams apart and puts them together: label, seal, checksum, from the outside in, and `unpack.rs` what is left
+//! then, compression and compound. `framing.rs` does the same for streams.
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
@@ -21,6 +21,7 @@ mod msgpack;
 mod native;
 pub(crate) mod reader;
 pub mod serf;
+pub(crate) mod unpack;
 
 use core::fmt;
 
