@@ -113,6 +113,12 @@ fn fresh<I: Instance>(fed: &mut Fed<I>) -> Subject<'_> {
     Box::new(|count| fed.handle(count, Fed::fresh_packet))
 }
 
+/// As [`fresh`], but there is news of everybody from the beginning: what is measured is not how a queue grows.
+fn fresh_of_all<I: Instance>(fed: &mut Fed<I>) -> Subject<'_> {
+    fed.handle(fed.members.div_ceil(BATCH), Fed::fresh_packet);
+    fresh(fed)
+}
+
 fn probe<I: Instance>(fed: &mut Fed<I>) -> Subject<'_> {
     Box::new(|count| (0..count).map(|_| fed.node.probe_round()).sum())
 }
@@ -178,6 +184,31 @@ fn heap<I: Instance>(members: usize) -> (Fed<I>, Samples) {
 fn turns(subjects: [Subject<'_>; 3], effort: Effort, scale: f64) -> [Option<Samples>; 3] {
     let samples = in_turns(subjects, effort);
     samples.map(|samples| Some(samples.map(|nanos| nanos * scale)))
+}
+
+/// What ours costs at each size when nobody else takes turns with it: a peer that searches its list pushes ours out of all
+/// caches, and the more so the longer the list. What grows here is due to the size alone.
+pub(crate) fn growth(members: &[usize], effort: Effort) -> Vec<Line> {
+    let alone = |subject: Subject<'_>, scale: f64| {
+        let [samples] = in_turns([subject], effort);
+        Cell::from(samples.map(|nanos| nanos * scale))
+    };
+    let mut lines = Vec::new();
+    for &size in members {
+        eprintln!("{size} members, alone");
+        let mut ours = Fed::<Ours>::new(size);
+        let per_update = 1.0 / BATCH as f64;
+        let cells = [
+            (KNOWN, alone(known(&mut ours), per_update)),
+            (PROBE, alone(probe(&mut ours), 1e-3)),
+            (GOSSIP, alone(gossip(&mut ours), 1e-3)),
+            (FRESH, alone(fresh_of_all(&mut ours), per_update)),
+        ];
+        let line = |(figure, cell)| (figure, Line::new(figure, size, None).with(Peer::Ours, cell));
+        lines.extend(cells.map(line));
+    }
+    lines.sort_by_key(|(figure, _)| FIGURES.iter().position(|(_, name)| name == figure));
+    lines.into_iter().map(|(_, line)| line).collect()
 }
 
 /// The lines of the chosen figures.

@@ -29,7 +29,7 @@ struct Args {
     /// A minute instead of many: fewer samples, at most 10 000 members. Says whether it works, not much more.
     #[arg(long)]
     quick: bool,
-    /// Only this: known, fresh, ticks, heap, joins, load, reply, speed or loss. May be given several times.
+    /// Only this: known, fresh, ticks, heap, joins, load, reply, growth, speed or loss. May be given several times.
     #[arg(long = "case", value_parser = CASES)]
     cases: Vec<String>,
     /// Sizes of the cluster.
@@ -43,7 +43,7 @@ struct Args {
     embedded_child: Option<embedded::Kind>,
 }
 
-const CASES: [&str; 9] = ["known", "fresh", "ticks", "heap", "joins", "load", "reply", "speed", "loss"];
+const CASES: [&str; 10] = ["known", "fresh", "ticks", "heap", "joins", "load", "reply", "growth", "speed", "loss"];
 
 /// Packets name fifteen, and four of them are to differ.
 const MEMBERS_MIN: usize = 50;
@@ -74,6 +74,7 @@ fn main() -> ExitCode {
         subject_time: Duration::from_secs(3),
     };
     let mut lines = cases::run(&members, &wanted, effort);
+    let alone = effort;
     let effort = clusters::Effort {
         runs: if args.quick { 1 } else { 5 },
         lossy: Duration::from_secs(if args.quick { 60 } else { 300 }),
@@ -86,9 +87,13 @@ fn main() -> ExitCode {
         lines.extend(clusters::losses(effort));
     }
     println!("{}", table::print(&lines));
-    let figures = [cases::KNOWN, cases::FRESH, cases::PROBE, cases::GOSSIP];
-    if let Some(chart) = table::growth(&lines, &figures, Peer::Ours) {
-        println!("{chart}");
+    if wanted("growth") {
+        let lines = cases::growth(&members, alone);
+        println!("Ours alone:\n\n{}", table::print(&lines));
+        let figures = [cases::KNOWN, cases::FRESH, cases::PROBE, cases::GOSSIP];
+        if let Some(chart) = table::growth(&lines, &figures, Peer::Ours) {
+            println!("{chart}");
+        }
     }
     ExitCode::SUCCESS
 }

@@ -12,17 +12,23 @@ use hashbrown::HashTable;
 use crate::ids::{MemberId, Name};
 use crate::versions::Versions;
 
-/// What a member announced about itself last, as far as it was believed.
+/// What a member announced about itself last, as far as it was believed, but for its versions.
+///
+/// Of somebody whom a node knows already it looks at the first 48 bytes only. They lie in one cache line: slots are as large as
+/// one, and a table too large for the caches begins at one or, as glibc has it, 16 bytes further.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Slot {
     pub(crate) name: Name,
-    pub(crate) meta: Box<[u8]>,
     /// As announced: an IPv4 address in 16 bytes stays that way, for relaying.
     pub(crate) ip: Option<IpAddr>,
     pub(crate) port: u16,
-    pub(crate) versions: Versions,
     holders: u8,
+    pub(crate) meta: Box<[u8]>,
 }
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Slot>() == 64 && core::mem::offset_of!(Slot, meta) == 48);
 
 /// A layer that keeps a member's slot alive.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +41,10 @@ pub(crate) enum Holder {
 #[derive(Debug)]
 pub(crate) struct Roster {
     slots: Vec<Slot>,
+    /// By slot, too.
+    versions: Vec<Versions>,
     free: Vec<MemberId>,
+    expected: Option<MemberId>,
     by_name: HashTable<MemberId>, // look-up only, never iterated
     // Names come from the network: keyed from the node's seed, so that nobody outside can aim at one bucket.
     hasher: FixedState,
@@ -45,7 +54,9 @@ impl Roster {
     pub(crate) fn new(hash_seed: u64) -> Self {
         Self {
             slots: Vec::new(),
+            versions: Vec::new(),
             free: Vec::new(),
+            expected: None,
             by_name: HashTable::new(),
             hasher: FixedState::with_seed(hash_seed),
         }
@@ -53,6 +64,12 @@ impl Roster {
 
     /// The slot of the member called `name`.
     pub(crate) fn find(&self, name: &[u8]) -> Option<MemberId> {
+        if let Some(id) = self.expected {
+            let slot = self.slot(id);
+            if slot.holders != 0 && slot.name.as_bytes() == name {
+                return Some(id);
+            }
+        }
         let hash = self.hash(name);
         self.by_name.find(hash, |id| self.slots[id.index()].name.as_bytes() == name).copied()
     }
@@ -67,13 +84,20 @@ impl Roster {
         self.by_name.find(hash, |_| true).copied()
     }
 
-    /// Reads the slot, both ends of it, and says something of what is there.
+    /// Whom the next look-ups are about, in all likelihood. Changes no answer, but saves the way to it.
+    pub(crate) fn expect(&mut self, id: Option<MemberId>) {
+        self.expected = id;
+    }
+
+    /// Reads the slot, and says something of what is there.
     pub(crate) fn touch(&self, id: MemberId) -> u64 {
-        let slot = self.slot(id);
-        u64::from(slot.port)
-            ^ slot.meta.len() as u64
-            ^ slot.name.as_bytes().len() as u64
-            ^ u64::from(slot.versions.features)
+        u64::from(self.slot(id).port)
+    }
+
+    /// As [`touch`](Self::touch), of what else the member has announced.
+    pub(crate) fn touch_rest(&self, id: MemberId) -> u64 {
+        let first = self.slot(id).meta.first().map_or(0, |byte| u64::from(*byte));
+        first ^ u64::from(self.versions(id).features)
     }
 
     /// A slot for `name`, which has none yet, held by SWIM.
@@ -83,11 +107,13 @@ impl Roster {
         let id = match self.free.pop() {
             Some(id) => {
                 self.slots[id.index()] = slot;
+                self.versions[id.index()] = Versions::default();
                 id
             }
             None => {
                 let id = MemberId(self.slots.len() as u32);
                 push_tight(&mut self.slots, slot);
+                push_tight(&mut self.versions, Versions::default());
                 id
             }
         };
@@ -125,6 +151,15 @@ impl Roster {
 
     pub(crate) fn slot_mut(&mut self, id: MemberId) -> &mut Slot {
         &mut self.slots[id.index()]
+    }
+
+    /// What the member announced that it understands.
+    pub(crate) fn versions(&self, id: MemberId) -> Versions {
+        self.versions[id.index()]
+    }
+
+    pub(crate) fn set_versions(&mut self, id: MemberId, versions: Versions) {
+        self.versions[id.index()] = versions;
     }
 
     /// Where the member is reached, an IPv4 address always as such.
@@ -182,5 +217,21 @@ mod tests {
         roster.release(b, Holder::Serf);
         assert_eq!(roster.admit(b"d"), b);
         assert_eq!(roster.capacity(), 2);
+    }
+
+    #[test]
+    fn what_is_expected_changes_no_answer() {
+        let mut roster = Roster::new(1);
+        let ids = [roster.admit(b"a"), roster.admit(b""), roster.admit(b"c")];
+        roster.release(ids[2], Holder::Swim);
+        for expected in [None, Some(ids[0]), Some(ids[1]), Some(ids[2])] {
+            roster.expect(expected);
+            assert_eq!(roster.find(b"a"), Some(ids[0]), "{expected:?}");
+            assert_eq!(roster.find(b""), Some(ids[1]), "{expected:?}: nor the slot that is free and has no name");
+            assert_eq!(roster.find(b"c"), None, "{expected:?}");
+        }
+        roster.release(ids[1], Holder::Swim);
+        roster.expect(Some(ids[1]));
+        assert_eq!(roster.find(b""), None);
     }
 }

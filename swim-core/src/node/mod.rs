@@ -5,8 +5,9 @@
 //! says what can be set, `input.rs` what goes in and out. `transmit.rs` encodes at the last moment, `streams.rs` holds
 //! the conversations over streams, `commands.rs` what the application waits for, `direct.rs` what it says to one member,
 //! `reported.rs` whom we cannot understand or refuse something, `views.rs` shows what a node knows. `receive.rs` takes in
-//! datagrams, message by message. `trace.rs` records a node's inputs and replays them.
+//! datagrams, message by message, and `ahead.rs` looks at what they are about beforehand. `trace.rs` records a node's inputs and replays them.
 
+mod ahead;
 mod commands;
 pub mod config;
 mod direct;
@@ -310,7 +311,7 @@ impl Node {
         let codec = config.wire.codec;
         core.asked = false;
         let refused = core.stats.refusals();
-        let opened = envelope.open_for(datagram, &mut Reading { core, codec, now, from });
+        let opened = envelope.open_for(datagram, &mut Reading::new(core, codec, now, from));
         core.stats.datagrams_unsealed = envelope.unsealed();
         core.take_in_handed_off(codec, now);
         if let Err(error) = opened {
@@ -387,7 +388,10 @@ impl Node {
                 Timer::FlushMembers => serf.flush_members(cx),
                 Timer::FlushUserEvents => serf.flush_user_events(cx),
                 Timer::Snapshot => serf.follow_clock(cx),
-                Timer::ProbeTick => swim.on_probe_tick(cx),
+                Timer::ProbeTick => {
+                    swim.on_probe_tick(cx);
+                    core.look_at_probed();
+                }
                 Timer::PushPullTick => swim.on_push_pull_tick(cx),
                 Timer::GossipTick => swim.on_gossip_tick(cx, serf.has_broadcasts()),
             }

@@ -1,9 +1,9 @@
 //! What comes in datagrams, message by message, up to the layer that it is for.
 
-use core::hint::black_box;
 use core::iter::Take;
 use core::net::SocketAddr;
 
+use crate::ids::MemberId;
 use crate::log::log;
 use crate::node::Core;
 use crate::node::reported::Grown;
@@ -21,19 +21,32 @@ use crate::wire::unpack::{PARTS_AHEAD, Receiver};
 
 /// Takes in the messages of a datagram.
 pub(super) struct Reading<'a> {
-    pub(super) core: &'a mut Core,
-    pub(super) codec: Codec,
-    pub(super) now: Instant,
-    pub(super) from: SocketAddr,
+    core: &'a mut Core,
+    codec: Codec,
+    now: Instant,
+    from: SocketAddr,
+    /// Whom the next parts are about, in all likelihood, and how many of them have been taken in.
+    guesses: [Option<MemberId>; PARTS_AHEAD],
+    taken: usize,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(core: &'a mut Core, codec: Codec, now: Instant, from: SocketAddr) -> Self {
+        Self { core, codec, now, from, guesses: [None; PARTS_AHEAD], taken: 0 }
+    }
 }
 
 impl Receiver for Reading<'_> {
     fn ahead(&mut self, parts: Take<Parts<'_>>) {
-        self.core.look_ahead(self.codec, parts);
+        if let Some(guesses) = self.core.look_ahead(self.codec, parts) {
+            (self.guesses, self.taken) = (guesses, 0);
+        }
     }
 
     fn part(&mut self, part: Result<(u8, &[u8]), PartError>) {
-        let Self { core, codec, now, from } = self;
+        let Self { core, codec, now, from, guesses, taken } = self;
+        core.roster.expect(guesses.get(*taken).copied().flatten());
+        *taken += 1;
         match part {
             Ok((kind, body)) if core.swim.hand_off(*from, kind, body) => {}
             Ok((kind, body)) => core.decode(*codec, *now, *from, kind, body),
@@ -42,10 +55,6 @@ impl Receiver for Reading<'_> {
         }
     }
 }
-
-/// From how many members on their records are more than the fast caches hold. A development build looks
-/// ahead nearly always, so that the tests cover it.
-const LOOK_AHEAD_MEMBERS: usize = if cfg!(debug_assertions) { 3 } else { 4096 };
 
 impl Core {
     pub(super) fn reject(&mut self, now: Instant, from: SocketAddr, error: DatagramError) {
@@ -75,24 +84,6 @@ impl Core {
         let after = self.stats.refusals();
         if after != before && self.refused.is_news(now, from.ip()) {
             log!(WARN, "claims_refused", from = from, counters = Grown { before, after });
-        }
-    }
-
-    /// In a large table each look at a member waits for memory, several times over: for where its name stands, for its
-    /// slot, for its record. Here they are looked at all at once, so that one wait covers the next few messages.
-    /// Changes nothing.
-    fn look_ahead(&self, codec: Codec, parts: Take<Parts<'_>>) {
-        if self.roster.len() < LOOK_AHEAD_MEMBERS || codec == Codec::Serf {
-            return; // Of Serf's messages the names are not found without reading all.
-        }
-        let mut hashes = [None; PARTS_AHEAD];
-        let subjects = parts.flatten().filter_map(|part| codec.peek_subject(part));
-        for (hash, name) in hashes.iter_mut().zip(subjects) {
-            *hash = Some(self.roster.hash(name));
-        }
-        let guesses = hashes.map(|hash| self.roster.guess(hash?));
-        for id in guesses.into_iter().flatten() {
-            black_box(self.roster.touch(id) ^ self.swim.touch(id));
         }
     }
 

@@ -447,6 +447,13 @@ impl Serf {
         self.codec.encode_coordinate(&WireCoordinate { vec, error, adjustment, height }, out);
     }
 
+    /// Reads what an ack of this member will change, and says something of it: for its way into the processor's caches.
+    pub(crate) fn touch(&self, member: MemberId) -> u64 {
+        let peer = self.coordinates.as_ref().and_then(|coordinates| coordinates.peers.get(coordinates.find(member)?));
+        let known = peer.map_or(0, |peer| peer.coordinate.error.to_bits() ^ u64::from(peer.nanos[0]));
+        self.records.get(member).status_time.0 ^ known
+    }
+
     /// A member has answered a direct ping in time, and this is what its ack carried.
     pub(crate) fn handle_ack_payload(&mut self, cx: &mut Cx<'_>, completed: ProbeCompleted, payload: &[u8]) {
         let ProbeCompleted { member, rtt } = completed;

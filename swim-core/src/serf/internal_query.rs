@@ -111,7 +111,7 @@ impl Serf {
                 port: address.port(),
                 tags: tags.iter().copied(),
                 status: status as u8,
-                versions: slot.versions,
+                versions: cx.roster.versions(id),
             }
         });
         let mut payload = Vec::new();

@@ -512,7 +512,7 @@ impl<'a> Member<'a> {
     /// assert_eq!(versions.application.current, a.config().serf.protocol);
     /// ```
     pub fn versions(self) -> Versions {
-        self.roster.slot(self.id).versions
+        self.roster.versions(self.id)
     }
 
     /// All of this, on its own. Allocates.

@@ -598,7 +598,7 @@ impl Serf {
             let (id, record) = self.records.draw(cx.targets);
             let fit = id != self.local
                 && record.status == Some(Status::Alive)
-                && cx.roster.slot(id).versions.protocol.max >= FIRST_PROTOCOL_WITH_RELAYS
+                && cx.roster.versions(id).protocol.max >= FIRST_PROTOCOL_WITH_RELAYS
                 && !chosen.contains(&id);
             if fit {
                 chosen.push(id);

@@ -118,7 +118,8 @@ impl Swim {
         slot.ip = Some(introduction.advertise.ip().to_canonical());
         slot.port = introduction.advertise.port();
         slot.meta = introduction.meta.into();
-        slot.versions = Versions { protocol: config.protocol, application: introduction.application, features: 0 };
+        let versions = Versions { protocol: config.protocol, application: introduction.application, features: 0 };
+        cx.roster.set_versions(local, versions);
         let mut swim = Self {
             awareness: Awareness::new(config.awareness_max_multiplier),
             gossip: Gossip::new(cx, &config),
@@ -193,9 +194,9 @@ impl Swim {
         self.table.state(id)
     }
 
-    /// Reads what is known of a member, and says something of it: for its way into the processor's caches.
-    pub(crate) fn touch(&self, id: MemberId) -> u64 {
-        self.table.touch(id)
+    /// Who is being probed.
+    pub(crate) fn probed(&self) -> Option<MemberId> {
+        self.round.as_ref().map(|round| round.target)
     }
 
     pub(crate) fn incarnation(&self, id: MemberId) -> Incarnation {
@@ -258,7 +259,7 @@ impl Swim {
             ip: slot.ip,
             port: slot.port,
             meta: Some(Bytes::from(&*slot.meta)),
-            versions: Some(slot.versions),
+            versions: Some(cx.roster.versions(self.local)),
         };
         let codec = self.codec;
         self.broadcasts.insert(Some(self.local), notify, |buf| codec.encode_alive(&alive, buf));
@@ -279,7 +280,7 @@ impl Swim {
 
 /// Whether the member understands the checksum header (memberlist: protocol 5).
 pub(crate) fn understands_checksum(roster: &Roster, id: MemberId) -> bool {
-    roster.slot(id).versions.protocol.max >= PROTOCOL_WITH_CHECKSUM
+    roster.versions(id).protocol.max >= PROTOCOL_WITH_CHECKSUM
 }
 
 /// First memberlist protocols with fallback probes, nacks and checksums.

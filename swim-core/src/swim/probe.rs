@@ -171,7 +171,7 @@ impl Swim {
         }
         let (seq, target) = (round.seq, round.target);
         self.ask_relays(cx);
-        let protocol = cx.roster.slot(target).versions.protocol.max;
+        let protocol = cx.roster.versions(target).protocol.max;
         if self.config.stream_probes && protocol >= PROTOCOL_WITH_STREAM_PROBES {
             self.exchanges.push_back(Exchange::Probe { seq, target });
         }
@@ -185,7 +185,7 @@ impl Swim {
             id != round.target && table.state(id) == Some(State::Alive)
         });
         for relay in chosen.iter() {
-            let protocol = cx.roster.slot(*relay).versions.protocol.max;
+            let protocol = cx.roster.versions(*relay).protocol.max;
             let nack = config.nacks && protocol >= PROTOCOL_WITH_NACKS;
             round.nacks_expected += u32::from(nack);
             let checksum = understands_checksum(cx.roster, *relay);

@@ -76,7 +76,7 @@ impl Swim {
                 meta: Some(Bytes::from(&*slot.meta)),
                 incarnation: record.incarnation,
                 state: record.state,
-                versions: Some(slot.versions),
+                versions: Some(roster.versions(id)),
             };
             self.codec.push_pull_entry(&entry, out);
         }
@@ -120,8 +120,7 @@ impl Swim {
 
     /// Everybody must speak what all the living understand (memberlist: `memberlist.go`, verifyProtocol).
     fn check_versions(&self, roster: &Roster, entries: &[Entry<'_>]) -> Result<(), MergeError> {
-        let known =
-            || self.table.iter().map(|id| (self.table.state(id) == Some(State::Alive), roster.slot(id).versions));
+        let known = || self.table.iter().map(|id| (self.table.state(id) == Some(State::Alive), roster.versions(id)));
         let received =
             || entries.iter().map(|entry| (entry.state == Some(State::Alive), entry.versions.unwrap_or_default()));
         let (mut min, mut max) = ((0, 0), (u8::MAX, u8::MAX));

@@ -15,6 +15,8 @@ use crate::wire::message::State;
 #[derive(Debug)]
 pub(crate) struct Table {
     records: Vec<Record>,
+    /// Where each slot stands in `order` or in `departed`, by its state.
+    places: Vec<u32>,
     /// Shuffled as it is walked: what lies before `next` has had its turn in this round (SWIM §4.3).
     order: Vec<MemberId>,
     next: usize,
@@ -22,38 +24,35 @@ pub(crate) struct Table {
     local: MemberId,
 }
 
-/// What SWIM knows of one member.
+/// What SWIM knows of one member. Four of them fill a cache line, and none lies in two.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(16))]
 pub(crate) struct Record {
     pub(crate) incarnation: Incarnation,
     /// `None`: SWIM does not know this slot.
     pub(crate) state: Option<State>,
     /// When the state last changed.
     pub(crate) since: Instant,
-    /// Index in `order` or in `departed`, by the state.
-    place: u32,
 }
 
-const UNKNOWN: Record = Record { incarnation: Incarnation::NONE, state: None, since: Instant::ZERO, place: 0 };
+const _: () = assert!(size_of::<Record>() == 16);
+
+const UNKNOWN: Record = Record { incarnation: Incarnation::NONE, state: None, since: Instant::ZERO };
 
 impl Table {
     pub(crate) fn new(local: MemberId) -> Self {
-        let mut table = Self { records: Vec::new(), order: Vec::new(), next: 0, departed: Vec::new(), local };
+        let (records, places, order, departed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut table = Self { records, places, order, next: 0, departed, local };
         table.grow(local);
         table.records[local.index()] = Record { state: Some(State::Alive), ..UNKNOWN };
         table
-    }
-
-    /// Reads the record, and says something of what is there.
-    pub(crate) fn touch(&self, id: MemberId) -> u64 {
-        self.records.get(id.index()).map_or(0, |record| record.incarnation.0.into())
     }
 
     /// Takes in a member that is alive. It gets a random place in the round (SWIM §4.3).
     pub(crate) fn insert(&mut self, id: MemberId, incarnation: Incarnation, now: Instant, rng: &mut Rng) {
         debug_assert!(self.state(id).is_none(), "{id:?} is in the table already");
         self.grow(id);
-        self.records[id.index()] = Record { incarnation, state: Some(State::Alive), since: now, place: 0 };
+        self.records[id.index()] = Record { incarnation, state: Some(State::Alive), since: now };
         self.enlist(id, rng);
     }
 
@@ -74,7 +73,7 @@ impl Table {
         match (before.is_some_and(is_departed), is_departed(state)) {
             (false, true) => {
                 self.delist(id);
-                self.records[id.index()].place = self.departed.len() as u32;
+                self.places[id.index()] = self.departed.len() as u32;
                 self.departed.push(id);
             }
             (true, false) => {
@@ -159,6 +158,7 @@ impl Table {
     fn grow(&mut self, id: MemberId) {
         while self.records.len() <= id.index() {
             push_tight(&mut self.records, UNKNOWN);
+            push_tight(&mut self.places, 0);
         }
     }
 
@@ -166,7 +166,7 @@ impl Table {
     fn enlist(&mut self, id: MemberId, rng: &mut Rng) {
         let last = self.order.len();
         push_tight(&mut self.order, id);
-        self.records[id.index()].place = last as u32;
+        self.places[id.index()] = last as u32;
         if rng.below(last + 1) < self.next {
             self.swap(last, self.next);
             self.next += 1;
@@ -174,7 +174,7 @@ impl Table {
     }
 
     fn delist(&mut self, id: MemberId) {
-        let mut place = self.records[id.index()].place as usize;
+        let mut place = self.places[id.index()] as usize;
         if place < self.next {
             // Close the gap with one that has had its turn, so that nobody loses or regains one.
             self.next -= 1;
@@ -186,17 +186,17 @@ impl Table {
     }
 
     fn remove_departed(&mut self, id: MemberId) {
-        let place = self.records[id.index()].place as usize;
+        let place = self.places[id.index()] as usize;
         self.departed.swap_remove(place);
         if let Some(moved) = self.departed.get(place) {
-            self.records[moved.index()].place = place as u32;
+            self.places[moved.index()] = place as u32;
         }
     }
 
     fn swap(&mut self, a: usize, b: usize) {
         self.order.swap(a, b);
-        self.records[self.order[a].index()].place = a as u32;
-        self.records[self.order[b].index()].place = b as u32;
+        self.places[self.order[a].index()] = a as u32;
+        self.places[self.order[b].index()] = b as u32;
     }
 
     /// Checked after each step of a test: lists and records agree.
@@ -205,9 +205,8 @@ impl Table {
         assert!(self.next <= self.order.len());
         for (list, departed) in [(&self.order, false), (&self.departed, true)] {
             for (place, id) in list.iter().enumerate() {
-                let record = self.record(*id);
-                assert_eq!(record.place as usize, place, "{id:?} knows its place");
-                assert_eq!(record.state.map(is_departed), Some(departed), "{id:?} is in the right list");
+                assert_eq!(self.places[id.index()] as usize, place, "{id:?} knows its place");
+                assert_eq!(self.state(*id).map(is_departed), Some(departed), "{id:?} is in the right list");
                 assert_ne!(*id, self.local, "the local member is in no list");
             }
         }

@@ -76,7 +76,8 @@ impl Swim {
         let own = self.incarnation(self.local);
         let same = *slot.meta == *alive.meta.as_deref().unwrap_or_default()
             && alive.versions.is_some_and(|versions| {
-                (versions.protocol, versions.application) == (slot.versions.protocol, slot.versions.application)
+                let own = cx.roster.versions(self.local);
+                (versions.protocol, versions.application) == (own.protocol, own.application)
             });
         if alive.incarnation > own || (alive.incarnation == own && !same) {
             self.refute(cx, alive.incarnation);
@@ -124,7 +125,7 @@ impl Swim {
             }
             None => cx.roster.admit(alive.node),
         };
-        cx.roster.slot_mut(id).versions = alive.versions.unwrap_or_default();
+        cx.roster.set_versions(id, alive.versions.unwrap_or_default());
         self.table.insert(id, alive.incarnation, cx.now, cx.targets);
         self.adopt(cx, id, ip, alive);
         self.changes.push_back(Change::Joined(id));
@@ -164,10 +165,9 @@ impl Swim {
             return;
         }
         self.end_suspicion(cx, id);
-        let slot = cx.roster.slot_mut(id);
-        let updated = *slot.meta != *alive.meta.as_deref().unwrap_or_default();
+        let updated = *cx.roster.slot(id).meta != *alive.meta.as_deref().unwrap_or_default();
         if let Some(versions) = alive.versions {
-            slot.versions = versions;
+            cx.roster.set_versions(id, versions);
         }
         self.table.set(id, State::Alive, alive.incarnation, cx.now, cx.targets);
         self.adopt(cx, id, ip, alive);

@@ -13,6 +13,7 @@ use super::message::{
 };
 use super::reader::{Reader, Truncated};
 use super::{msgpack, native};
+use crate::ids::Incarnation;
 
 /// How bodies are encoded. See [`Codec::decode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,7 +68,7 @@ impl Codec {
 
     /// The name of the member that a message of a datagram is about, where that is found without reading all of it: of
     /// claims about members, in our own encoding. Nothing says that the message is good.
-    pub(crate) fn peek_subject(self, message: &[u8]) -> Option<&[u8]> {
+    pub(crate) fn peek_subject(self, message: &[u8]) -> Option<(Incarnation, &[u8])> {
         match (self, message) {
             (Self::Native, [kind, body @ ..]) => native::peek_subject(*kind, body),
             (Self::Native, []) | (Self::Serf, _) => None,

@@ -56,13 +56,14 @@ pub(super) fn read_entry<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>, Messa
     read_by_hand(reader, entry)
 }
 
-/// Whom a message of a datagram is about, if it begins as one about a member. Whether the rest is good is not looked at.
-pub(super) fn peek_subject(kind: u8, body: &[u8]) -> Option<&[u8]> {
+/// Whom a message of a datagram is about, and as of when, if it begins as one about a member. Whether the rest is good is not
+/// looked at.
+pub(super) fn peek_subject(kind: u8, body: &[u8]) -> Option<(Incarnation, &[u8])> {
     let reader = &mut Reader::new(body);
     match kind {
         kind::ALIVE | kind::SUSPECT | kind::DEAD => {
-            varint_u32(reader)?;
-            bytes(reader)
+            let incarnation = varint_u32(reader)?;
+            Some((Incarnation(incarnation), bytes(reader)?))
         }
         _ => None,
     }
@@ -260,7 +261,7 @@ mod tests {
             prop_assert!(all_the_same(&accusation)?[1]);
             prop_assert!(all_the_same(&entry)?[2]);
             for (kind, body) in [(kind::ALIVE, &alive), (kind::SUSPECT, &accusation), (kind::DEAD, &accusation)] {
-                prop_assert_eq!(peek_subject(kind, body), Some(node));
+                prop_assert_eq!(peek_subject(kind, body), Some((incarnation, node)));
             }
             for body in [&mut alive, &mut accusation, &mut entry] {
                 let at = at.index(body.len());
@@ -275,10 +276,10 @@ mod tests {
         fn anything_by_hand_as_by_serde(body in prop::collection::vec(prop_oneof![0..3u8, 248..=255u8, any::<u8>()], 0..60)) {
             all_the_same(&body)?;
             if let Ok(message) = read::<Alive<'_>>(&mut Reader::new(&body)) {
-                prop_assert!(peek_subject(kind::ALIVE, &body).is_none_or(|subject| subject == message.node));
+                prop_assert!(peek_subject(kind::ALIVE, &body).is_none_or(|subject| subject == (message.incarnation, message.node)));
             }
             if let Ok(message) = read::<Accusation<'_>>(&mut Reader::new(&body)) {
-                prop_assert!(peek_subject(kind::DEAD, &body).is_none_or(|subject| subject == message.node));
+                prop_assert!(peek_subject(kind::DEAD, &body).is_none_or(|subject| subject == (message.incarnation, message.node)));
             }
             for kind in (0..=u8::MAX).filter(|kind| ![kind::ALIVE, kind::SUSPECT, kind::DEAD].contains(kind)) {
                 prop_assert_eq!(peek_subject(kind, &body), None);

@@ -510,7 +510,9 @@ fn answers_are_relayed_through_others() {
     let mut scene = Scene::new();
     scene.meet(3);
     let id = scene.parts.roster.find(b"c").unwrap();
-    scene.parts.roster.slot_mut(id).versions.protocol.max = 4;
+    let mut old = versions();
+    old.protocol.max = 4;
+    scene.parts.roster.set_versions(id, old);
     let id = scene.parts.roster.find(b"d").unwrap();
     scene.serf.records.set_status(id, Status::Leaving);
     scene.receive(&encoded(&serf::Query { relay_factor: 3, ..asked(4, 7) }));
