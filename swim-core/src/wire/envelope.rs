@@ -866,6 +866,7 @@ mod tests {
             let unsealed = expected == plain(datagram) || datagram == plain_native && expected.is_ok();
             assert_eq!(envelope.unsealed(), u64::from(unsealed), "{config:?} {datagram:x?}");
         }
+        assert!(envelope(serf(32)).is_sealing() && envelope(native(32)).is_sealing());
         let silent = Config { verify_outgoing: false, ..serf(32) };
         assert!(!envelope(silent.clone()).is_sealing());
         assert_eq!(packed(&mut envelope(silent), &[b"\x02plain"], false), b"\x02plain");
@@ -874,6 +875,26 @@ mod tests {
         assert_eq!(Envelope::new(short).unwrap_err(), ConfigError::UnfitKey);
         let mut native = envelope(native(0));
         assert!(native.keyring_mut().add(Key::new(&[1; 16]).unwrap()).is_err());
+    }
+
+    /// No nonce comes twice under a key: what is said twice looks different.
+    #[cfg(feature = "encryption")]
+    #[test]
+    fn nonces_are_drawn() {
+        for config in [Config::serf(), Config::native()] {
+            let (mut envelope, mut nonces) = (envelope(keyed(config, 32)), rng());
+            let mut sealed = || {
+                let mut buf = Vec::new();
+                let mut packet = envelope.begin(&mut buf, false);
+                packet.push_bytes(b"\x00hello");
+                packet.finish(&mut nonces);
+                buf
+            };
+            let (first, second) = (sealed(), sealed());
+            assert_eq!(first.len(), second.len());
+            let same = first.iter().zip(&second).filter(|(a, b)| a == b).count();
+            assert!(same < first.len() / 2, "{same} bytes of {} are the same", first.len());
+        }
     }
 
     #[test]
@@ -916,6 +937,53 @@ mod tests {
         let mut bomb = Vec::new();
         compress::write_message(&packed, &mut bomb);
         assert_eq!(opened(&mut envelope(Config::serf()), &bomb), Err(DatagramError::TooLarge));
+    }
+
+    /// What nobody would decompress is not compressed.
+    #[cfg(feature = "compression")]
+    #[test]
+    fn too_much_to_compress() {
+        for (excess, compressed) in [(0, true), (1, false)] {
+            for (config, bare) in [(Config::serf(), 0), (Config::native(), NATIVE_HEAD + checksum::LEN)] {
+                let mut envelope = envelope(Config { compression: true, ..config });
+                let mut buf = Vec::new();
+                let mut packet = envelope.begin(&mut buf, false);
+                let content = DATAGRAM_PLAIN_MAX - compound::header_len(5) + excess;
+                let part = content / 5;
+                for len in [part, part, part, part, content - 4 * part] {
+                    packet.push_bytes(&vec![8; len]);
+                }
+                packet.finish(&mut rng());
+                assert_eq!(buf.len() < bare + DATAGRAM_PLAIN_MAX, compressed, "{}", buf.len());
+                assert_eq!(opened(&mut envelope, &buf).map(|parts| parts.len()), Ok(5));
+            }
+        }
+    }
+
+    /// All that is not content is counted, and no more.
+    #[test]
+    fn the_room_of_a_packet() {
+        let plain = |config| Config { compression: false, ..config };
+        let labelled = |config| Config { label: Label::from("blue"), ..config };
+        let mut table = vec![
+            (plain(Config::serf()), 1400),
+            (labelled(plain(Config::serf())), 1400 - 6),
+            (plain(Config::native()), 1400 - 2 - 4),
+            (labelled(plain(Config::native())), 1400 - 6 - 2 - 4),
+        ];
+        if cfg!(feature = "encryption") {
+            table.push((keyed(plain(Config::serf()), 16), 1400 - 1 - 12 - 16));
+            table.push((keyed(plain(Config::native()), 32), 1400 - 2 - 24 - 16));
+        }
+        for (config, room) in table {
+            let mut envelope = envelope(config.clone());
+            let mut buf = Vec::new();
+            let mut packet = envelope.begin(&mut buf, false);
+            assert_eq!(packet.room(), room, "{config:?}");
+            packet.push_bytes(&vec![8; room]);
+            packet.finish(&mut rng());
+            assert_eq!(buf.len(), 1400, "{config:?}");
+        }
     }
 
     #[test]

@@ -248,13 +248,17 @@ fn structs_as_arrays_in_declaration_order() {
 #[test]
 fn unknown_keys_are_skipped_whatever_their_value() {
     #[rustfmt::skip]
-    let values: [Vec<u8>; 20] = [
+    let values: [Vec<u8>; 37] = [
         cat!([0x05]), cat!([0xe0]), cat!([0xc0]), cat!([0xc2]), cat!([0xca, 1, 2, 3, 4]),
         cat!([0xcb, 1, 2, 3, 4, 5, 6, 7, 8]), cat!([0xcd, 1, 2]), cat!([0xd3, 1, 2, 3, 4, 5, 6, 7, 8]),
         raw(b"text"), cat!([0xc4, 1, 0]), cat!([0x80]), cat!([0x90]),
         cat!([0x92, 0x81, 0xa1, 1, 0x93, 1, 2, 3, 0xa1, 2]), cat!([0xdf, 0, 0, 0, 1, 1, 0xdd, 0, 0, 0, 1, 2]),
         cat!([0xd4, 1, 2]), cat!([0xd6, 1, 2, 3, 4, 5]), cat!([0xd8], [0; 17]), cat!([0xc7, 2, 1, 2, 3]),
         cat!([0xc8, 0, 1, 1, 2]), cat!([0xc9, 0, 0, 0, 0, 1]),
+        cat!([0xc3]), cat!([0xcc, 200]), cat!([0xce, 1, 2, 3, 4]), cat!([0xcf, 1, 2, 3, 4, 5, 6, 7, 8]),
+        cat!([0xd0, 200]), cat!([0xd1, 200, 1]), cat!([0xd2, 200, 1, 2, 3]), cat!([0xd5, 1, 2, 3]), cat!([0xd7], [0; 9]),
+        cat!([0xc5, 0, 1, 0]), cat!([0xc6, 0, 0, 0, 1, 0]), cat!([0xd9, 1, 0]), cat!([0xda, 0, 1, 0]),
+        cat!([0xdb, 0, 0, 0, 1, 0]), cat!([0xdc, 0, 1, 1]), cat!([0xde, 0, 1, 1, 2]), cat!([0xdd, 0, 0, 0, 0]),
     ];
     for value in values {
         let body = cat!([0x83], raw(b"Node"), raw(b"a"), raw(b"Later"), value, raw(b"SeqNo"), [7]);

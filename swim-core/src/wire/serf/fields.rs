@@ -65,3 +65,22 @@ pub(super) fn signed(value: &Value<'_>) -> Result<i64, MessageError> {
 pub(super) fn from_signed(number: i64) -> Value<'static> {
     u64::try_from(number).map_or(Value::Negative(number), Value::Unsigned)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_as_many_bytes_as_they_have() {
+        let v4 = [127, 0, 0, 1];
+        let v6 = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        for (ip, bytes) in [(None, None), (Some(v4.into()), Some(&v4[..])), (Some(v6.into()), Some(&v6))] {
+            let octets = Octets::new(ip);
+            match (octets.value(), bytes) {
+                (Value::Nil, None) => {}
+                (Value::Raw(written), Some(bytes)) => assert_eq!(written, bytes),
+                (value, _) => panic!("{value:?} for {ip:?}"),
+            }
+        }
+    }
+}
