@@ -280,6 +280,24 @@ fn same_prefix(a: u128, b: u128, prefix_len: u8) -> bool {
 mod tests {
     use super::*;
 
+    /// memberlist: `config.go`, the defaults for a local network, the internet and one machine.
+    #[test]
+    fn profiles() {
+        let millis = |millis: [u64; 3]| millis.map(Duration::from_millis);
+        let of = |value: fn(&Config) -> Duration| [Config::lan(), Config::wan(), Config::local()].map(|c| value(&c));
+        assert_eq!(of(|c| c.probe_interval), millis([1000, 5000, 1000]));
+        assert_eq!(of(|c| c.probe_timeout), millis([500, 3000, 200]));
+        assert_eq!(of(|c| c.gossip_interval), millis([200, 500, 100]));
+        assert_eq!(of(|c| c.gossip_to_the_dead_time), millis([30_000, 60_000, 15_000]));
+        assert_eq!(of(|c| c.push_pull_interval), millis([30_000, 60_000, 15_000]));
+        assert_eq!(of(|c| c.stream_timeout), millis([10_000, 30_000, 1000]));
+        let of = |value: fn(&Config) -> usize| [Config::lan(), Config::wan(), Config::local()].map(|c| value(&c));
+        assert_eq!(of(|c| c.indirect_checks), [3, 3, 1]);
+        assert_eq!(of(|c| c.suspicion_mult as usize), [4, 6, 3]);
+        assert_eq!(of(|c| c.retransmit_mult as usize), [4, 4, 2]);
+        assert_eq!(of(|c| c.gossip_nodes), [3, 4, 3]);
+    }
+
     #[test]
     fn networks_contain_what_shares_their_prefix() {
         #[rustfmt::skip]

@@ -95,6 +95,24 @@ impl Swim {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Parts, address, alive, heard};
+
+    #[test]
+    fn no_tick_comes_that_would_tell_nobody() {
+        let interval = Duration::from_millis(200);
+        for (gossip_interval, gossip_nodes, others, comes) in
+            [(interval, 3, 1, true), (interval, 3, 0, false), (interval, 0, 1, false), (Duration::ZERO, 3, 1, false)]
+        {
+            let mut parts = Parts::new();
+            let mut swim = parts.swim(Config { gossip_interval, gossip_nodes, ..Config::lan() });
+            for _ in 0..others {
+                swim.handle_alive(&mut parts.cx(), &alive("b", 1, address(2), b""), heard());
+            }
+            swim.arm_gossip(&mut parts.cx());
+            let tick = parts.timers.deadline(Timer::GossipTick);
+            assert_eq!(tick.is_some(), comes, "every {gossip_interval:?} to {gossip_nodes} of {others}");
+        }
+    }
 
     #[test]
     fn ticks_keep_their_phase() {

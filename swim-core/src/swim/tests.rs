@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::updates::Origin;
 use super::*;
+use crate::stats::Stats;
 use crate::testing::{Parts, accusation, address, alive, heard};
 use crate::time::Instant;
 use crate::timers::Timer;
@@ -136,16 +137,19 @@ fn who_is_not_let_in() {
     versions.protocol.min = 6;
     let mut unversioned = alive("b", 1, address(2), b"");
     unversioned.versions = Some(versions);
-    for (claim, why) in [
-        (outside, "its network is not allowed"),
-        (odd, "its address is none"),
-        (unversioned, "its version range is empty"),
-        (alive("b", 0, address(2), b""), "nobody begins at 0"),
+    let refused_addresses: fn(&Stats) -> u64 = |stats| stats.refused_addresses;
+    for (claim, counted, why) in [
+        (outside, refused_addresses, "its network is not allowed"),
+        (odd, refused_addresses, "its address is none"),
+        (unversioned, |stats| stats.refused_versions, "its version range is empty"),
+        (alive("b", 0, address(2), b""), |stats| stats.refused_incarnations, "nobody begins at 0"),
     ] {
-        let mut parts = Parts::new();
-        let mut swim = parts.swim(config.clone());
-        swim.handle_alive(&mut parts.cx(), &claim, heard());
-        assert_eq!(parts.roster.find(b"b"), None, "{why}");
+        for origin in [heard(), Origin::Exchange] {
+            let mut parts = Parts::new();
+            let mut swim = parts.swim(config.clone());
+            swim.handle_alive(&mut parts.cx(), &claim, origin);
+            assert_eq!((parts.roster.find(b"b"), counted(&parts.stats)), (None, 1), "{why}");
+        }
     }
     let mut parts = Parts::new();
     let mut swim = parts.swim(config);
@@ -154,6 +158,21 @@ fn who_is_not_let_in() {
     assert_eq!(parts.roster.find(b"b"), None, "its messenger's network is not allowed");
     swim.handle_alive(&mut parts.cx(), &alive("b", 1, address(2), b""), Origin::Exchange);
     assert!(parts.roster.find(b"b").is_some(), "streams are not asked where they come from");
+}
+
+/// Whoever may move with its name does not move to where it would not have been let in.
+#[test]
+fn nobody_moves_out_of_the_allowed_networks() {
+    let config = Config { allowed_networks: Some(alloc::vec!["127.0.0.0/24".parse().unwrap()]), ..Config::lan() };
+    let mut outside = alive("b", 9, address(7), b"");
+    outside.ip = Some([10, 0, 0, 1].into());
+    for origin in [heard(), Origin::Exchange] {
+        let mut parts = Parts::new();
+        let (mut swim, b) = knowing_b(&mut parts, config.clone(), L);
+        swim.handle_alive(&mut parts.cx(), &outside, origin);
+        assert_eq!((swim.state(b), parts.roster.address(b)), (Some(L), address(2)));
+        assert_eq!((swim.poll_change(), parts.stats.refused_addresses), (None, 1));
+    }
 }
 
 /// The member table has a bound, and one past it is refused and counted.
