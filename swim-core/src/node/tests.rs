@@ -279,6 +279,7 @@ fn tags_reach_everybody() {
     for at in 1..=3 {
         assert_eq!(net.nodes[&address(at)].node().member(b"n1").unwrap().tags().get("role"), Some("web"), "at {at}");
     }
+    assert_eq!(net.node(1).node().tags().get("role"), Some("web"));
     let too_many: Tags = [("k", "v".repeat(600))].into_iter().collect();
     assert_eq!(net.node(1).set_tags(now, &too_many), Err(TagsTooLarge { len: 607, max: 512 }));
 }

@@ -215,7 +215,17 @@ mod tests {
         queue.push(&mut stats, || conflict(9));
         let popped: Vec<_> = core::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(popped, [Event::Missed { count: 1 }, conflict(9)], "the notice stands where the gap is");
+        // The notice needs room, too.
+        let (mut queue, mut stats) = (EventQueue::new(3, 0), Stats::default());
+        for n in 0..4 {
+            queue.push(&mut stats, || conflict(n));
+        }
+        assert_eq!(queue.pop(), Some(conflict(0)));
+        queue.push(&mut stats, || conflict(9));
+        let popped: Vec<_> = core::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(popped, [conflict(1), conflict(2), Event::Missed { count: 2 }]);
     }
+
     #[test]
     fn messages_are_bounded_by_their_bytes_too() {
         let (mut queue, mut stats) = (EventQueue::new(10, 8), Stats::default());

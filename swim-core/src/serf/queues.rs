@@ -94,12 +94,16 @@ mod tests {
 
     fn flooded(config: Config, messages: u64) -> Scene {
         let mut scene = Scene::of(config, Codec::Native);
+        flood(&mut scene, messages);
+        scene
+    }
+
+    fn flood(scene: &mut Scene, messages: u64) {
         for n in 0..messages {
             scene.serf.queue_intent(&mut scene.parts.cx(), &mut scene.swim, None, |buf| {
                 buf.extend_from_slice(&n.to_le_bytes());
             });
         }
-        scene
     }
 
     /// serf-layer.md 5: a queue is looked at while it is long, and not otherwise.
@@ -131,5 +135,9 @@ mod tests {
             assert!(scene.serf.intents.len() <= bound, "{min} {max}: {}", scene.serf.intents.len());
             assert!(scene.parts.stats.broadcasts_over_limit >= 100 - bound as u64);
         }
+        let mut scene = flooded(Config { queue_depth_min: 1, ..Config::default() }, 0);
+        scene.alive(1, b"");
+        flood(&mut scene, 100);
+        assert_eq!(scene.serf.intents.len(), 4, "there are two members");
     }
 }

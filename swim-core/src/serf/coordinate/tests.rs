@@ -131,6 +131,35 @@ fn nodes_at_one_place_part_in_random_directions() {
     };
     assert_eq!(bits(&part(1)), bits(&part(1)));
     assert_ne!(part(1), part(2));
+    // In all directions, in each dimension.
+    let places: Vec<_> = (0..20).map(|seed| part(seed).vec).collect();
+    for dimension in 0..DIMENSIONS {
+        let negative = places.iter().filter(|place| place[dimension] < 0.0).count();
+        assert!((1..20).contains(&negative), "{negative} of 20 in dimension {dimension}");
+    }
+}
+
+/// Nearer than a micrometre is one place, and the next place is not.
+#[test]
+fn where_places_begin_to_differ() {
+    let height = |x| {
+        let mut own = Coordinate::ORIGIN;
+        own.apply(&mut rng(1), 1e-9, &at(x, 0.0));
+        own.height
+    };
+    assert_eq!(height(ZERO_THRESHOLD), HEIGHT_MIN, "there is no direction to be high in");
+    assert!(height(ZERO_THRESHOLD * 1.001) > HEIGHT_MIN);
+}
+
+/// Adjustments count as long as they leave anything (Serf: `coordinate.go`, DistanceTo).
+#[test]
+fn adjustments_do_not_use_up_a_distance() {
+    let table = [(0.0, 250), (0.25, 500), (-0.125, 125), (-0.25, 250), (-0.5, 250)];
+    for (adjustment, millis) in table {
+        let here = Coordinate { height: 0.0, ..Coordinate::ORIGIN };
+        let there = Coordinate { height: 0.0, adjustment, ..at(0.25, 0.0) };
+        assert_eq!(here.distance_to(&there), Duration::from_millis(millis), "{adjustment}");
+    }
 }
 
 #[test]

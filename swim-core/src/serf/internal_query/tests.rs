@@ -140,9 +140,13 @@ mod with_keys {
     use super::*;
 
     fn keyring(keys: impl IntoIterator<Item = u8>) -> Keyring {
+        keyring_of(32, keys)
+    }
+
+    fn keyring_of(len: usize, keys: impl IntoIterator<Item = u8>) -> Keyring {
         let mut keyring = Keyring::new();
         for key in keys {
-            keyring.add(Key::new(&[key; 32]).unwrap()).unwrap();
+            keyring.add(Key::new(&[key; 32][..len]).unwrap()).unwrap();
         }
         keyring
     }
@@ -185,13 +189,13 @@ mod with_keys {
     /// All that fit into an answer, the first ones first.
     #[test]
     fn long_lists_are_cut() {
-        for (count, shown) in [(1, 1), (2, 2), (20, 20), (30, 20), (64, 20)] {
-            let (mut scene, mut keyring) = (Scene::new(), keyring(0..count));
+        for (len, count, shown) in [(32, 1, 1), (32, 2, 2), (32, 20, 20), (32, 30, 20), (32, 64, 20), (16, 64, 38)] {
+            let (mut scene, mut keyring) = (Scene::new(), keyring_of(len, 0..count));
             let payload = scene.told(&mut keyring, b"_serf_list-keys", &request(b"")).unwrap();
             let response = Codec::Native.decode_key_response(&payload).unwrap();
             let keys: Vec<_> = response.keys.clone().collect();
             assert!(response.result);
-            assert_eq!(response.primary, base64(&[0; 32]).as_bytes());
+            assert_eq!(response.primary, base64(&[0; 32][..len]).as_bytes());
             assert_eq!(keys[0], response.primary);
             let message = String::from_utf8_lossy(response.message).into_owned();
             if shown == count {

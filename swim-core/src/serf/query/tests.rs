@@ -172,6 +172,13 @@ fn queries_are_heard_once() {
     assert_eq!(scene.parts.stats.queries, 6);
     assert_eq!(scene.parts.stats.queries_old, 1);
     assert_eq!(scene.serf.query_clock.time(), LamportTime(1004));
+
+    let mut scene = Scene::new();
+    scene.serf.queries.min_time = LamportTime(3);
+    for (ltime, heard) in [(2, false), (3, true), (4, true)] {
+        scene.receive(&encoded(&asked(ltime, 1)));
+        assert_eq!(scene.event().is_some(), heard, "{ltime}");
+    }
 }
 
 #[test]
