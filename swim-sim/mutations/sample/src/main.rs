@@ -120,7 +120,7 @@ fn sample(options: &Options) -> Result<bool, Failure> {
     let numbers = mutants.iter().filter(|(_, mutant)| open(&results.get(mutant).result)).map(|(&number, _)| number);
     let numbers = numbers.collect();
     let results = Mutex::new(results);
-    let complete = baseline.judge_all(&programs, numbers, &effort, |number, verdict| {
+    let complete = baseline.judge_all(&copy, &programs, numbers, &effort, |number, verdict| {
         let mutant = mutants[&number];
         println!("{number:>4} {:<9} {}: {}, {}", verdict.result, mutant.place(), mutant.change(), verdict.by);
         let mut results = results.lock().expect("nobody panics");

@@ -1,5 +1,6 @@
 //! Asks the tests. First each test by itself, without a mutant: how long it takes and which mutants it comes by. Then each
-//! mutant the tests that come by it, the quick ones first, until one fails.
+//! mutant the tests that come by it, the quick ones first, until one fails; and if none does, the examples of the
+//! documentation.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
-use crate::viable::Program;
+use crate::viable::{Copy, Program};
 
 /// They read the sources as text, and the text has changed.
 const TESTS_OF_TEXT: [&str; 2] = ["swim-core/documented", "swim-core/layers"];
@@ -135,7 +136,7 @@ impl Baseline {
     }
 
     /// What becomes of a mutant.
-    fn judge(&self, programs: &[Program], number: u32) -> Result<Verdict, Failure> {
+    fn judge(&self, copy: &Copy, programs: &[Program], number: u32) -> Result<Verdict, Failure> {
         let mut batches: BTreeMap<(usize, usize, usize), (Vec<&str>, f64)> = BTreeMap::new();
         for (place, program) in programs.iter().enumerate() {
             let Some(tests) = self.tests.get(&program.name) else { continue };
@@ -148,9 +149,6 @@ impl Baseline {
                 *seconds += test.seconds;
             }
         }
-        if batches.is_empty() {
-            return Ok(Verdict { result: "survived", by: "no test comes by".into() });
-        }
         let asked: usize = batches.values().map(|(names, _)| names.len()).sum();
         for ((_, _, place), (names, seconds)) in batches {
             let program = &programs[place];
@@ -158,18 +156,28 @@ impl Baseline {
                 return Ok(Verdict { result, by: format!("{}: {test}", program.name) });
             }
         }
-        Ok(Verdict { result: "survived", by: format!("{asked} tests come by") })
+        // They are built anew each time, which takes longer than all tests.
+        Ok(match copy.ask_examples(number)? {
+            Some(example) => Verdict { result: "caught", by: example },
+            None => Verdict { result: "survived", by: format!("{asked} tests come by") },
+        })
     }
 
     /// Asks for each of `numbers`, and tells `report` what became of it. `false`: time is over.
     pub(crate) fn judge_all(
         &self,
+        copy: &Copy,
         programs: &[Program],
         numbers: Vec<u32>,
         effort: &Effort,
         report: impl Fn(u32, Verdict) -> Result<(), Failure> + Sync,
     ) -> Result<bool, Failure> {
-        effort.share(numbers, |number| report(number, self.judge(programs, number)?))
+        if !numbers.is_empty()
+            && let Some(example) = copy.ask_examples(0)?
+        {
+            return Err(format!("{example} fails without a mutant").into());
+        }
+        effort.share(numbers, |number| report(number, self.judge(copy, programs, number)?))
     }
 }
 

@@ -153,6 +153,23 @@ impl Copy {
         Ok(programs)
     }
 
+    /// Runs the examples of the documentation with a mutant, 0 for none: the first that fails.
+    pub(crate) fn ask_examples(&self, number: u32) -> Result<Option<String>, Failure> {
+        let output = self
+            .cargo("test")
+            .args(["--doc", "-p", "swim-core", "-p", "swim-sim", "--no-fail-fast"])
+            .env("SWIM_MUTANT", number.to_string())
+            .stderr(Stdio::null())
+            .output()?;
+        if output.status.success() {
+            return Ok(None);
+        }
+        let said = String::from_utf8_lossy(&output.stdout);
+        let failed =
+            said.lines().find_map(|line| line.strip_suffix(" ... FAILED")).ok_or("the examples do not build")?;
+        Ok(Some(failed.trim_start_matches("test ").to_owned()))
+    }
+
     fn cargo(&self, command: &str) -> Command {
         let mut cargo = Command::new("cargo");
         cargo
