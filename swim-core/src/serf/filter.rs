@@ -230,6 +230,11 @@ mod tests {
             (r"^[]a]+$",        "]a",         Some(true)),
             (r"^[^]a]$",        "]",          Some(false)),
             (r"^[[:alpha:]]$",  "x",          Some(true)),
+            (r"^[\d]$",         "١",          Some(false)),
+            (r"[\b]",           "b",          None),         // a boundary is no character
+            (r"[\Qb\E]",        "b",          None),
+            (r"^a\.b$",         "a.b",        Some(true)),
+            (r"^a\.b$",         "axb",        Some(false)),
             (r"(?i)WEB",        "web",        Some(true)),
             (r"(?P<n>web)",     "web",        Some(true)),
             (r"^\x41\x{41}\101$", "AAA",      Some(true)),

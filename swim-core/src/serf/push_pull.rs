@@ -108,3 +108,16 @@ impl<I: Iterator> Iterator for Counted<I> {
 }
 
 impl<I: Iterator> ExactSizeIterator for Counted<I> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_there() {
+        let mut counted = Counted { len: 2, iter: [7, 8].into_iter() };
+        for (len, next) in [(2, Some(7)), (1, Some(8)), (0, None), (0, None)] {
+            assert_eq!((counted.len(), counted.next()), (len, next));
+        }
+    }
+}

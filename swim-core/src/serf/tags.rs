@@ -225,6 +225,7 @@ mod tests {
     fn metadata_by_protocol() {
         let some = tags(&[("role", "web"), ("dc", "east")]);
         assert_eq!(some.encode(5), b"\xff\x82\xa2dc\xa4east\xa4role\xa3web");
+        assert_eq!(some.encode(3), some.encode(5));
         assert_eq!(some.encode(2), b"web");
         assert_eq!(tags(&[]).encode(5), b"\xff\x80");
         assert_eq!(tags(&[]).encode(2), b"");

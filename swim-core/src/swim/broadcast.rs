@@ -416,6 +416,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_storm_took_is_given_back() {
+        for (storm, kept) in [(IDLE_ENTRIES_MAX, IDLE_ENTRIES_MAX), (IDLE_ENTRIES_MAX + 2, 0)] {
+            let mut queue = BroadcastQueue::default();
+            for _ in 0..storm {
+                queue.insert(None, None, |buf| buf.push(1));
+            }
+            assert_eq!(queue.entries.len(), storm);
+            assert_eq!(queue.prune(0), storm);
+            assert_eq!(queue.entries.len(), kept, "after {storm}");
+        }
+    }
+
+    #[test]
     fn pruning_drops_the_oldest_of_equals_and_nothing_awaited() {
         let mut queue = BroadcastQueue::default();
         for n in 0..5 {

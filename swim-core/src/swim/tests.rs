@@ -61,6 +61,7 @@ fn addresses_belong_to_the_living() {
                     assert_eq!((swim.state(b), swim.incarnation(b).0), (Some(state), 5), "{state:?} {told}");
                     assert_eq!(parts.roster.address(b), address(2));
                     assert_eq!(change, Some(Change::Conflict(b, address(7))));
+                    assert_eq!(parts.stats.conflicts, 1);
                 }
             }
             swim.check(&parts.timers);
@@ -172,6 +173,59 @@ fn nobody_moves_out_of_the_allowed_networks() {
         swim.handle_alive(&mut parts.cx(), &outside, origin);
         assert_eq!((swim.state(b), parts.roster.address(b)), (Some(L), address(2)));
         assert_eq!((swim.poll_change(), parts.stats.refused_addresses), (None, 1));
+    }
+}
+
+/// memberlist: `memberlist.go`, verifyProtocol. All must speak what the living understand; the dead narrow nothing, but
+/// what they speak counts.
+#[test]
+fn versions_of_an_exchange() {
+    use crate::wire::message::{Entry, PushPull};
+    // We understand 1 to 5 and speak 2.
+    #[rustfmt::skip]
+    let table = [
+        // state, understands, speaks   merged
+        (A,       (1, 5),      2,       true),
+        (A,       (2, 2),      2,       true),
+        (A,       (3, 5),      3,       false),
+        (A,       (1, 1),      1,       false),
+        (A,       (1, 5),      6,       false),
+        (D,       (3, 5),      3,       true),
+        (L,       (1, 1),      1,       true),
+        (D,       (1, 5),      6,       false),
+    ];
+    for (state, (min, max), current, merged) in table {
+        let mut versions = crate::testing::versions();
+        versions.protocol = VersionRange { min, max, current };
+        // Of a member that we know, and of one that we are told of.
+        let mut parts = Parts::new();
+        let (mut swim, b) = knowing_b(&mut parts, Config::lan(), state);
+        parts.roster.slot_mut(b).versions = versions;
+        let nothing = PushPull { join: false, entries: Vec::new(), user_state: b"" };
+        assert_eq!(swim.merge(&mut parts.cx(), &nothing).is_ok(), merged, "known {state:?} {min} to {max}, {current}");
+        let mut parts = Parts::new();
+        let mut swim = parts.swim(Config::lan());
+        let entry = Entry {
+            name: b"b",
+            ip: Some(address(2).ip()),
+            port: address(2).port(),
+            meta: None,
+            incarnation: Incarnation(1),
+            state: Some(state),
+            versions: Some(versions),
+        };
+        let told = PushPull { entries: alloc::vec![entry], ..nothing };
+        assert_eq!(swim.merge(&mut parts.cx(), &told).is_ok(), merged, "told {state:?} {min} to {max}, {current}");
+    }
+}
+
+#[test]
+fn checksums_are_for_those_who_understand_them() {
+    let mut parts = Parts::new();
+    let (_, b) = knowing_b(&mut parts, Config::lan(), A);
+    for (max, understands) in [(4, false), (5, true)] {
+        parts.roster.slot_mut(b).versions.protocol.max = max;
+        assert_eq!(understands_checksum(&parts.roster, b), understands, "up to {max}");
     }
 }
 

@@ -560,6 +560,23 @@ mod tests {
         envelope
     }
 
+    /// Never much more than has arrived, and not moved for each piece either.
+    #[test]
+    fn room_grows_by_a_quarter() {
+        let envelope = envelope(Config { compression: false, ..Config::serf() }, 0);
+        let mut reader = FrameReader::new(Side::Acceptor);
+        let message = user(Codec::Serf, &[8; 1_000_000]);
+        let mut moves = 0;
+        for piece in message[..message.len() - 1].chunks(1000) {
+            let before = reader.buf.capacity();
+            assert_eq!(reader.push(&envelope, piece), Ok(None));
+            let (len, room) = (reader.buf.len(), reader.buf.capacity());
+            assert!(room <= len + len / 4 + 1000, "{room} for {len}");
+            moves += u32::from(room != before);
+        }
+        assert!(moves < 50, "moved {moves} times");
+    }
+
     fn read(envelope: &Envelope, side: Side, received: &[u8]) -> Result<Option<Vec<u8>>, StreamError> {
         FrameReader::new(side).push(envelope, received)
     }

@@ -202,6 +202,26 @@ fn a_lost_coordinate_starts_afresh() {
     }
 }
 
+/// What an ack carries and is no coordinate is counted, and believed by nobody.
+#[test]
+fn bad_payloads_are_counted() {
+    let mut scene = crate::serf::tests::Scene::new();
+    scene.alive(1, b"");
+    let member = scene.parts.roster.find(b"b").expect("it is there");
+    let mut hear = |coordinate: &WireCoordinate, rtt| {
+        let mut payload = Vec::new();
+        scene.serf.codec.encode_coordinate(coordinate, &mut payload);
+        scene.serf.handle_ack_payload(&mut scene.parts.cx(), ProbeCompleted { member, rtt }, &payload);
+        (scene.parts.stats.coordinates_rejected, scene.parts.stats.coordinates_zero_rtt)
+    };
+    let good = WireCoordinate { error: 1.0, height: HEIGHT_MIN, ..WireCoordinate::default() };
+    let rtt = Duration::from_millis(20);
+    assert_eq!(hear(&good, rtt), (0, 0));
+    assert_eq!(hear(&WireCoordinate { error: f64::NAN, ..good }, rtt), (1, 0));
+    assert_eq!(hear(&good, RTT_MAX + nanos(1)), (2, 0));
+    assert_eq!(hear(&good, Duration::ZERO), (2, 1));
+}
+
 /// Members on a line, 10 ms from one to the next, learn all distances by pinging a random one each round.
 #[test]
 fn a_line_is_found() {

@@ -169,6 +169,7 @@ fn queries_are_heard_once() {
         assert_eq!(scene.gossiped(), Vec::from_iter(again.then_some(query)), "{ltime} {id}");
         assert_eq!(scene.sent(), []);
     }
+    assert_eq!(scene.parts.stats.serf_messages_received, 9);
     assert_eq!(scene.parts.stats.queries, 6);
     assert_eq!(scene.parts.stats.queries_old, 1);
     assert_eq!(scene.serf.query_clock.time(), LamportTime(1004));

@@ -301,6 +301,17 @@ fn what_a_message_may_begin_with() {
 }
 
 #[test]
+fn no_address_is_nil() {
+    for (ip, written) in [(None, cat!([0xc0])), (Some([127, 0, 0, 1].into()), raw(&[127, 0, 0, 1]))] {
+        let alive = Alive { incarnation: Incarnation(1), node: b"a", ip, port: 1, meta: None, versions: None };
+        let mut out = Vec::new();
+        write_alive(&alive, &mut out);
+        let field = cat!(raw(b"Addr"), written);
+        assert!(out.windows(field.len()).any(|part| part == field), "{ip:?}: {out:02x?}");
+    }
+}
+
+#[test]
 fn odd_addresses_and_versions() {
     let v6: IpAddr = Ipv6Addr::LOCALHOST.into();
     let mapped: IpAddr = Ipv4Addr::new(127, 0, 0, 1).to_ipv6_mapped().into();
