@@ -4,7 +4,8 @@
 #     swim-sim/mutations/sample.sh [options]
 #
 # They are drawn from swim/, serf/ and wire/ of swim-core by directory and genre, and built all at once into a copy of the
-# checkout, where a variable says which of them runs (sample/src/main.rs). The tests are those of swim-core and swim-sim.
+# checkout, where a variable says which of them runs (sample/src/main.rs). The tests are those of swim-core and swim-sim, and
+# the examples of their documentation. Needs cargo-mutants, for the list.
 # sample.tsv has a line for each, and below what they add up to; whoever runs this again goes on from there. A mutant is
 # asked once: for new sources, or another seed, begin with an empty file.
 #

@@ -109,11 +109,11 @@ fn sample(options: &Options) -> Result<bool, Failure> {
         if record.exists() { serde_json::from_slice(&fs::read(&record)?)? } else { Baseline::default() };
     let complete = baseline.record(&programs, &options.scratch, &effort)?;
     fs::write(&record, serde_json::to_vec(&baseline)?)?;
-    let (tests, seconds) = baseline.size();
-    println!("{tests} tests pass without a mutant, in {seconds:.0} s");
     if !complete {
         return Ok(false);
     }
+    let (tests, seconds) = baseline.size();
+    println!("{tests} tests pass without a mutant, in {seconds:.0} s");
 
     let mutants: BTreeMap<u32, &frame::Mutant> = drawn.iter().map(|(number, mutant)| (*number, mutant)).collect();
     let open = |result: &str| result.is_empty() || options.again && result == "survived";
