@@ -15,12 +15,14 @@
 #   --results FILE instead of sample.tsv
 #   --scratch DIR  where to work, and to find what an earlier run has built; without it, a directory that is removed
 #   --seconds N    stop after so long; the exit code is then 3
-#   --seed N       another draw
+#   --seed N       another draw, which wants a file of its own
 #
 # The exit code is 2 if the question could not be put. A survivor is no failure: the last column says why it may live.
 set -euo pipefail
 
-seed=2026
+# Of sample.tsv.
+committed=2026
+seed=$committed
 drawn=600
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -45,6 +47,7 @@ while [[ $# -gt 0 ]]; do
     esac
     shift
 done
+[[ $seed == "$committed" || $results != "$here/sample.tsv" ]] || refuse 'another draw wants another file of results (--results)'
 command -v cargo-mutants >/dev/null || refuse 'needs cargo-mutants (cargo install cargo-mutants --locked)'
 
 if [[ -z $scratch ]]; then
