@@ -176,21 +176,22 @@ pub(crate) fn growth(lines: &[Line], figures: &[&str], peer: Peer) -> Option<Str
         figures.iter().map(|figure| (*figure, of(figure))).filter(|(_, points)| points.len() > 1).collect();
     let (_, first) = series.first()?;
     let sizes: Vec<_> = first.iter().map(|(size, _)| format!("\"{}\"", with_spaces(*size))).collect();
-    let relative =
-        |points: &[(usize, f64)]| -> Vec<f64> { points.iter().map(|(_, cost)| cost / points[0].1).collect() };
+    let relative = |points: &[(usize, f64)]| -> Vec<f64> {
+        let least = points.iter().map(|(_, cost)| *cost).fold(f64::INFINITY, f64::min);
+        points.iter().map(|(_, cost)| cost / least).collect()
+    };
     let highest = series.iter().flat_map(|(_, points)| relative(points)).fold(2.0, f64::max);
-    let mut text =
-        "```mermaid\nxychart-beta\n    title \"Cost, as a multiple of that with the fewest members\"\n".to_owned();
+    let mut text = "```mermaid\nxychart-beta\n    title \"Cost, as a multiple of the least\"\n".to_owned();
     push(&mut text, format_args!("    x-axis \"members\" [{}]\n", sizes.join(", ")));
     push(&mut text, format_args!("    y-axis 0 --> {:.1}\n", highest));
     for (_, points) in &series {
         let relative: Vec<_> = relative(points).iter().map(|cost| format!("{cost:.2}")).collect();
         push(&mut text, format_args!("    line [{}]\n", relative.join(", ")));
     }
-    text.push_str("```\n\nLines, by their right ends: ");
+    text.push_str("```\n\nLines, each with its highest point: ");
     let ends: Vec<_> = series
         .iter()
-        .filter_map(|(figure, points)| Some(format!("{figure} {:.2}", relative(points).last()?)))
+        .map(|(figure, points)| format!("{figure} {:.2}", relative(points).into_iter().fold(0.0, f64::max)))
         .collect();
     push(&mut text, format_args!("{}.\n", ends.join("; ")));
     Some(text)

@@ -5,7 +5,8 @@
 //! says what can be set, `input.rs` what goes in and out. `transmit.rs` encodes at the last moment, `streams.rs` holds
 //! the conversations over streams, `commands.rs` what the application waits for, `direct.rs` what it says to one member,
 //! `reported.rs` whom we cannot understand or refuse something, `views.rs` shows what a node knows. `receive.rs` takes in
-//! datagrams, message by message, and `ahead.rs` looks at what they are about beforehand. `trace.rs` records a node's inputs and replays them.
+//! datagrams, message by message, and `ahead.rs` looks beforehand at what they are about. `trace.rs` records a node's inputs
+//! and replays them.
 
 mod ahead;
 mod commands;

@@ -200,7 +200,7 @@ fn versions_of_an_exchange() {
         // Of a member that we know, and of one that we are told of.
         let mut parts = Parts::new();
         let (mut swim, b) = knowing_b(&mut parts, Config::lan(), state);
-        parts.roster.slot_mut(b).versions = versions;
+        parts.roster.set_versions(b, versions);
         let nothing = PushPull { join: false, entries: Vec::new(), user_state: b"" };
         assert_eq!(swim.merge(&mut parts.cx(), &nothing).is_ok(), merged, "known {state:?} {min} to {max}, {current}");
         let mut parts = Parts::new();
@@ -224,7 +224,9 @@ fn checksums_are_for_those_who_understand_them() {
     let mut parts = Parts::new();
     let (_, b) = knowing_b(&mut parts, Config::lan(), A);
     for (max, understands) in [(4, false), (5, true)] {
-        parts.roster.slot_mut(b).versions.protocol.max = max;
+        let mut versions = parts.roster.versions(b);
+        versions.protocol.max = max;
+        parts.roster.set_versions(b, versions);
         assert_eq!(understands_checksum(&parts.roster, b), understands, "up to {max}");
     }
 }
