@@ -251,12 +251,18 @@ impl<'a> Stage<'a> {
     /// Everything is well again, and everybody finds everybody.
     fn recover(&mut self) -> Result<Duration, Violation> {
         self.world.network_mut().heal();
+        let joins = |Step { at, what, .. }: &Step| matches!(what, Act::Join { .. }).then_some(*at);
+        let mut last_join =
+            self.plan.steps.iter().filter_map(joins).max().map(|at| self.began + Duration::from_millis(at));
         if self.plan.setting.seeds {
             self.look_up_seeds();
         } else {
             self.rejoin();
+            last_join = Some(self.world.now());
+        }
+        if let Some(last) = last_join {
             // Whoever joins is not told what was said before, and not what is said meanwhile.
-            self.run_for(JOINING.as_millis() as u64)?;
+            self.run_to(last + JOINING)?;
         }
         self.until_agreed(self.scaled(SETTLING_MAX))
     }

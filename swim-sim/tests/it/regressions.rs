@@ -85,6 +85,18 @@ fn event_at_least_once_seed_12049() {
     plan.run().unwrap_or_else(|failure| panic!("{failure}"));
 }
 
+/// An operator's join that is still under way does not want what is said meanwhile; the question came too early.
+#[test]
+fn event_at_least_once_seed_31354() {
+    let plan: Plan = r#"{ "seed": 31354, "nodes": 4, "setting": {"preset":"Local","seeds":true}, "steps": [
+        {"at":1500,"what":{"Crash":{"node":1}}},
+        {"at":52000,"what":{"Join":{"node":3,"via":2}}}
+    ] }"#
+        .parse()
+        .expect("a plan");
+    plan.run().unwrap_or_else(|failure| panic!("{failure}"));
+}
+
 /// The swarm in small: small clusters, with whatever befalls them, and the same hash again.
 #[test]
 fn a_handful_of_seeds() {
