@@ -73,6 +73,7 @@ mod streams;
 #[cfg(test)]
 mod testing;
 mod trace;
+mod unless;
 
 pub use crate::cluster::{
     AnswerError, AskError, Cluster, LeaveError, MessageError, PingError, SetTagsError, UserEventError,

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant as StdInstant;
 
 use event_listener::{Event as Signal, listener};
+use pin_project_lite::pin_project;
 use swim_core::Instant;
 use swim_core::ids::{CommandId, StreamId};
 use swim_core::node::input::{CommandError, Reply};
@@ -162,12 +163,7 @@ impl<R: Runtime> Shared<R> {
     /// Runs `task` as part of this cluster: the cluster has ended when it and all others have.
     pub(crate) fn spawn<F: Future<Output = ()> + Send + 'static>(self: &Arc<Self>, task: impl FnOnce(Arc<Self>) -> F) {
         let guard = TaskGuard::new(self.clone());
-        let task = task(self.clone());
-        self.runtime.spawn(async move {
-            // Declared before the task runs, so dropped after everything that the task owns.
-            let _guard = guard;
-            task.await;
-        });
+        self.runtime.spawn(Task { work: task(self.clone()), guard });
     }
 
     /// Tells everybody that it is over. What is left of it ends by itself, soon.
@@ -183,6 +179,24 @@ impl<R: Runtime> Shared<R> {
         for waker in waiters.into_values().filter_map(|waiter| waiter.waker) {
             waker.wake();
         }
+    }
+}
+
+pin_project! {
+    /// A task that counts. An `async` block would keep the work twice.
+    struct Task<F, R> {
+        #[pin]
+        work: F,
+        // Dropped after everything that the work owns.
+        guard: TaskGuard<R>,
+    }
+}
+
+impl<F: Future<Output = ()>, R> Future for Task<F, R> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().work.poll(cx)
     }
 }
 

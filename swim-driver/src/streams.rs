@@ -19,6 +19,7 @@ use crate::backoff::Backoff;
 use crate::bind::from_socket;
 use crate::runtime::{Listener as _, Runtime};
 use crate::shared::{Guarded, Shared, count};
+use crate::unless::unless;
 
 /// Accepts until the cluster stops.
 pub(crate) async fn accept<R: Runtime>(shared: Arc<Shared<R>>, mut listener: R::Listener) {
@@ -240,18 +241,6 @@ impl Mailbox {
             changed.await;
         }
     }
-}
-
-/// The outcome of `work`, or `None` if `end` comes first.
-async fn unless<T>(end: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
-    or(
-        async {
-            end.await;
-            None
-        },
-        async { Some(work.await) },
-    )
-    .await
 }
 
 fn failure(error: &io::Error) -> StreamFailure {
