@@ -610,7 +610,7 @@ pub(super) fn begins_message(byte: u8) -> bool {
 /// Passes over one value, whatever it is.
 pub(super) fn skip(reader: &mut Reader<'_>) -> Result<(), MessageError> {
     let mut at = 0;
-    if !Skip::default().advance(reader.rest(), &mut at)? {
+    if !Skip::new(NESTING_MAX).advance(reader.rest(), &mut at)? {
         return Err(MessageError::Truncated);
     }
     reader.take(at)?;
@@ -621,13 +621,25 @@ pub(super) fn skip(reader: &mut Reader<'_>) -> Result<(), MessageError> {
 ///
 /// Only headers are looked at, each once, or once per call for the one that was incomplete; what they announce is
 /// stepped over. So the cost over all calls is linear in the bytes and the number of calls.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Skip {
     /// Values still missing in each open container, outermost first.
     pending: Vec<u64>,
+    nesting_max: usize,
+}
+
+/// Finds the end of a message. It is a container itself, around those that nobody may know.
+impl Default for Skip {
+    fn default() -> Self {
+        Self::new(NESTING_MAX + 1)
+    }
 }
 
 impl Skip {
+    fn new(nesting_max: usize) -> Self {
+        Self { pending: Vec::new(), nesting_max }
+    }
+
     /// Moves `at` to the end of the value that starts there, and tells whether it was reached. Afterwards it is ready
     /// for the next value.
     pub(super) fn advance(&mut self, received: &[u8], at: &mut usize) -> Result<bool, MessageError> {
@@ -640,7 +652,7 @@ impl Skip {
             };
             *at = received.len().saturating_sub(reader.remaining());
             if children > 0 {
-                if self.pending.len() >= NESTING_MAX {
+                if self.pending.len() >= self.nesting_max {
                     return Err(MessageError::TooDeep);
                 }
                 self.pending.push(children);

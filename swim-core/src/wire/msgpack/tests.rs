@@ -275,6 +275,8 @@ fn nesting_has_a_limit() {
     for (depth, expected) in [(NESTING_MAX, Ok(7)), (NESTING_MAX + 1, Err(MessageError::TooDeep))] {
         let body = cat!([0x82], raw(b"Later"), vec![0x91; depth], [0], raw(b"SeqNo"), [7]);
         assert_eq!(ping(&body).map(|ping| ping.seq.0), expected, "{depth}");
+        // Whoever looks for the end of it understands as much.
+        assert_eq!(Skip::default().advance(&body, &mut 0), expected.map(|_| true), "{depth}");
     }
 }
 
