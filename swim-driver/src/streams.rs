@@ -249,10 +249,10 @@ fn failure(error: &io::Error) -> StreamFailure {
     #[expect(clippy::wildcard_enum_match_arm, reason = "forty kinds of which eleven matter")]
     match error.kind() {
         ErrorKind::ConnectionRefused => StreamFailure::Refused,
-        ErrorKind::HostUnreachable
-        | ErrorKind::NetworkUnreachable
-        | ErrorKind::NetworkDown
-        | ErrorKind::AddrNotAvailable => StreamFailure::Unreachable,
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
+            StreamFailure::Unreachable
+        }
+        ErrorKind::AddrNotAvailable => StreamFailure::NoLocalPort,
         ErrorKind::TimedOut => StreamFailure::TimedOut,
         ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted
@@ -260,9 +260,13 @@ fn failure(error: &io::Error) -> StreamFailure {
         | ErrorKind::NotConnected
         | ErrorKind::UnexpectedEof
         | ErrorKind::WriteZero => StreamFailure::Reset,
+        _ if error.raw_os_error().is_some_and(|code| TOO_MANY_FILES.contains(&code)) => StreamFailure::TooManyFiles,
         _ => StreamFailure::Other,
     }
 }
+
+/// `EMFILE` and `ENFILE`, which are the same on every Unix and have no [`io::ErrorKind`].
+const TOO_MANY_FILES: &[i32] = if cfg!(unix) { &[24, 23] } else { &[] };
 
 /// Bytes read at once, at first: many streams say no more, and those that say nothing for long are to cost little.
 const CHUNK_MIN: usize = 512;
@@ -321,6 +325,7 @@ mod tests {
             (io::ErrorKind::ConnectionRefused,  StreamFailure::Refused),
             (io::ErrorKind::HostUnreachable,    StreamFailure::Unreachable),
             (io::ErrorKind::NetworkUnreachable, StreamFailure::Unreachable),
+            (io::ErrorKind::AddrNotAvailable,   StreamFailure::NoLocalPort),
             (io::ErrorKind::TimedOut,           StreamFailure::TimedOut),
             (io::ErrorKind::BrokenPipe,         StreamFailure::Reset),
             (io::ErrorKind::PermissionDenied,   StreamFailure::Other),
@@ -328,5 +333,7 @@ mod tests {
         for (kind, expected) in table {
             assert_eq!(failure(&kind.into()), expected, "{kind:?}");
         }
+        #[cfg(unix)]
+        assert_eq!(failure(&io::Error::from_raw_os_error(24)), StreamFailure::TooManyFiles);
     }
 }

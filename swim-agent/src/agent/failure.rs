@@ -61,8 +61,10 @@ fn seed_text(seed: &str, address: Option<SocketAddr>, error: &SeedError) -> Stri
         format!("dial tcp {address}: i/o timeout")
     } else if let ExchangeError::Stream(StreamFailure::Unreachable) = exchange {
         format!("dial tcp {address}: connect: no route to host")
-    } else if let ExchangeError::Stream(failure @ StreamFailure::Refused) = exchange {
+    } else if let ExchangeError::Stream(failure @ (StreamFailure::Refused | StreamFailure::NoLocalPort)) = exchange {
         format!("dial tcp {address}: connect: {failure}")
+    } else if let ExchangeError::Stream(failure @ StreamFailure::TooManyFiles) = exchange {
+        format!("dial tcp {address}: socket: {failure}")
     } else {
         format!("{exchange}{}", setting(exchange))
     };
@@ -109,6 +111,17 @@ mod tests {
     fn join_errors_read_like_serfs() {
         let refused = SeedError::Exchange(ExchangeError::Stream(StreamFailure::Refused));
         let unknown = SeedError::Resolve("no such host".into());
+        let said = |failure| {
+            let error = SeedError::Exchange(ExchangeError::Stream(failure));
+            seed_text("127.0.0.99", Some("127.0.0.99:1".parse().unwrap()), &error)
+        };
+        assert_eq!(
+            [StreamFailure::NoLocalPort, StreamFailure::TooManyFiles].map(said),
+            [
+                "Failed to join 127.0.0.99: dial tcp 127.0.0.99:1: connect: cannot assign requested address",
+                "Failed to join 127.0.0.99: dial tcp 127.0.0.99:1: socket: too many open files",
+            ]
+        );
         let at = |address: &str| Some(address.parse().unwrap());
         assert_eq!(
             lines_text(&[seed_text("127.0.0.99:1", at("127.0.0.99:1"), &refused)]),

@@ -1,4 +1,5 @@
-//! What the machine does to a member: a disk that is full, a process that stands still, a network that goes away.
+//! What the machine does to a member: a disk that is full, a process that stands still, a network that goes away, no port to
+//! dial from.
 
 use core::time::Duration;
 use std::process::Command;
@@ -90,19 +91,36 @@ fn a_process_that_stands_still() {
 #[test]
 #[ignore = "needs the right to make a network namespace (unprivileged user namespaces, or root) and iproute2"]
 fn a_network_that_goes_away() {
+    assert_eq!(in_a_network_of_its_own(AWAY), ["met", "a alone", "b alone", "met again"]);
+}
+
+/// Without a port to dial from there are no streams: members stay members, events get through, who would join is told what is
+/// wrong, and does once there are ports.
+#[test]
+#[ignore = "needs the right to make a network namespace (unprivileged user namespaces, or root) and iproute2"]
+fn no_port_is_left() {
+    let cannot = "Failed to join 127.0.0.1: dial tcp 127.0.0.1:7946: connect: cannot assign requested address";
+    assert_eq!(
+        in_a_network_of_its_own(PORTS),
+        ["met", &format!("\t* {cannot}"), "b has heard", "a 2", "b 2", "c 1", "met again"]
+    );
+}
+
+/// What `script` says, with a loopback interface that nobody else has, and [`COMMON`].
+fn in_a_network_of_its_own(script: &str) -> Vec<String> {
     // Everything started in it ends with the namespace of its processes.
     let output = Command::new("timeout")
         .args(["120", "unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "/bin/sh", "-c"])
-        .args([AWAY, env!("CARGO_BIN_EXE_swim")])
-        .current_dir(Directory::new("away").path())
+        .args([&[COMMON, script].concat(), env!("CARGO_BIN_EXE_swim")])
+        .current_dir(Directory::new("network").path())
         .output()
         .expect("util-linux is installed");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(said.lines().collect::<Vec<_>>(), ["met", "a alone", "b alone", "met again"], "{said}");
+    said.lines().map(str::to_owned).collect()
 }
 
-const AWAY: &str = r#"
+const COMMON: &str = r#"
 set -e
 swim=$0
 ip link set lo up
@@ -111,9 +129,15 @@ start() {
     "$swim" agent -profile=local -node="$1" -bind="$2" -rpc-addr="unix:$PWD/$1" -retry-join=127.0.0.1 >"$1.log" 2>&1 &
     until [ -S "$1" ]; do sleep 0.1; done
 }
+counted() {
+    "$swim" members -rpc-addr="unix:$PWD/$1" | grep -c " $2"
+}
 # The time limit is that of the whole.
 until_counted() {
-    until [ "$("$swim" members -rpc-addr="unix:$PWD/$1" | grep -c " $2")" = "$3" ]; do sleep 0.1; done
+    until [ "$(counted "$1" "$2")" = "$3" ]; do sleep 0.1; done
+}
+until_said() {
+    until grep -q "$2" "$1.log"; do sleep 0.1; done
 }
 
 start a 127.0.0.1
@@ -121,6 +145,9 @@ start b 127.0.0.2
 until_counted a alive 2
 until_counted b alive 2
 echo met
+"#;
+
+const AWAY: &str = r#"
 ip link set lo down
 for name in a b; do
     until_counted $name failed 1
@@ -129,5 +156,28 @@ done
 ip link set lo up
 until_counted a alive 2
 until_counted b alive 2
+echo met again
+"#;
+
+const PORTS: &str = r#"
+range=/proc/sys/net/ipv4/ip_local_port_range
+ports=$(cat "$range")
+# The only port to dial from is one that somebody listens at.
+echo 7946 7946 >"$range"
+start c 127.0.0.3
+until_said c 'Failed to join'
+grep -m 1 'Failed to join' c.log
+# Of two, one tries to exchange states with the other; only afterwards is there something to see.
+until grep -q 'Push/Pull with .* failed' a.log b.log; do sleep 0.1; done
+"$swim" event -coalesce=false -rpc-addr="unix:$PWD/a" hello >/dev/null
+until_said b 'Received event: user-event: hello'
+echo b has heard
+for name in a b c; do
+    echo "$name $(counted $name alive)"
+done
+echo "$ports" >"$range"
+for name in a b c; do
+    until_counted $name alive 3
+done
 echo met again
 "#;

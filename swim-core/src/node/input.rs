@@ -219,6 +219,10 @@ pub enum StreamFailure {
     Reset,
     /// Anything else.
     Other,
+    /// This machine has no port left to dial from, or not the address.
+    NoLocalPort,
+    /// This process, or this machine, has as many files open as it may.
+    TooManyFiles,
 }
 
 impl fmt::Display for StreamFailure {
@@ -229,6 +233,8 @@ impl fmt::Display for StreamFailure {
             Self::TimedOut => "timed out",
             Self::Reset => "connection reset",
             Self::Other => "connection failed",
+            Self::NoLocalPort => "cannot assign requested address",
+            Self::TooManyFiles => "too many open files",
         })
     }
 }

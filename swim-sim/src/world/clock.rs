@@ -46,6 +46,11 @@ impl Clock {
     fn set(&mut self, now: Instant, ahead: Duration, drift: i32) {
         *self = Self { world: now, local: self.shows(now) + ahead, drift };
     }
+
+    /// It shows the same until `until`.
+    fn stand_still(&mut self, now: Instant, until: Instant) {
+        *self = Self { world: until, local: self.shows(now), drift: self.drift };
+    }
 }
 
 impl World {
@@ -63,6 +68,18 @@ impl World {
         let clock = &mut self.host_mut(id).clock;
         clock.set(now, ahead, clock.drift);
         self.wake_now(id);
+    }
+
+    /// The host's machine sleeps for so long: nothing of it runs, as with [`World::pause`], and its clock stands still, as
+    /// Linux' monotonic one does. When it wakes, nothing is overdue. (Its network is a matter of its own: see
+    /// [`Network::deafen`](crate::network::Network::deafen).)
+    pub fn suspend(&mut self, id: HostId, duration: Duration) {
+        self.pause(id, duration);
+        let (now, until) = (self.now, self.now + duration);
+        let host = self.host_mut(id);
+        host.clock.stand_still(now, until);
+        // What was put down was meant by the clock that went on.
+        host.wake = None;
     }
 
     /// What the host's clock shows now.
@@ -101,6 +118,15 @@ mod tests {
                 assert!(at == Instant::from_nanos(7) || clock.shows(Instant::from_nanos(at.as_nanos() - 1)) < due);
             }
         }
+    }
+
+    #[test]
+    fn it_goes_on_where_it_stood() {
+        let second = |n| Instant::after_origin(Duration::from_secs(n));
+        let mut clock = Clock::default();
+        clock.stand_still(second(1), second(5));
+        assert_eq!([1, 4, 5, 6].map(|now| clock.shows(second(now))), [1, 1, 1, 2].map(second));
+        assert_eq!(clock.reaches(second(3)), second(7));
     }
 
     #[test]

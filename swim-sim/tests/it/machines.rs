@@ -83,6 +83,53 @@ fn a_clock_that_jumps_is_survived() {
     assert!(net.all_agree(), "{net:?}");
 }
 
+/// A machine with two members sleeps, and its clock with it. The others have it failed; awake it accuses nobody, and is back
+/// as soon as it hears of that.
+#[test]
+fn a_machine_that_sleeps_comes_back() {
+    for slept in [secs(10), secs(600), secs(7 * 3600)] {
+        let mut net = TestNet::lan(6, SEED).converged();
+        let sleepers = ["n2", "n5"];
+        for name in sleepers {
+            let (host, address) = (net.host(name), net.address(name));
+            let shown = net.world().local_time(host);
+            net.world_mut().suspend(host, slept);
+            let network = net.world_mut().network_mut();
+            network.deafen(address);
+            network.mute(address);
+            assert_eq!(net.world().local_time(host), shown);
+        }
+        net.run_for(slept);
+        if slept > secs(60) {
+            assert_eq!(net.status_at("n1", "n2"), Some(Status::Failed));
+        }
+        net.heal();
+        net.run_until(TestNet::all_agree, secs(120));
+        // Longer, and an accusation would have become a death.
+        net.run_for(secs(120));
+        for name in ["n1", "n3", "n4", "n6"] {
+            assert!(net.deaths().iter().all(|death| death.member != name), "{slept:?}: {:?}", net.deaths());
+        }
+    }
+}
+
+/// When all machines sleep, nobody has noticed anything.
+#[test]
+fn a_cluster_that_sleeps_wakes_up_whole() {
+    let mut net = TestNet::lan(5, SEED).converged();
+    for name in net.names() {
+        let host = net.host(&name);
+        net.world_mut().suspend(host, secs(3600));
+    }
+    let sent = net.world().datagrams_sent();
+    net.run_for(secs(3600) - ms(1));
+    assert_eq!(net.world().datagrams_sent(), sent, "all sleep");
+    net.run_for(secs(60));
+    assert!(net.world().datagrams_sent() > sent);
+    assert_eq!(net.deaths(), []);
+    assert!(net.all_agree());
+}
+
 /// A snapshot outlives its process, and leads the next one home.
 #[test]
 fn a_snapshot_leads_home() {
