@@ -280,10 +280,10 @@ fn version_bytes(versions: Versions) -> [u8; 6] {
 }
 
 /// An address as bytes: 4 or 16 as it was announced, none if there is none.
-struct Octets([u8; 16], usize);
+pub(super) struct Octets([u8; 16], usize);
 
 impl Octets {
-    fn new(ip: Option<IpAddr>) -> Self {
+    pub(super) fn new(ip: Option<IpAddr>) -> Self {
         match ip {
             None => Self([0; 16], 0),
             Some(IpAddr::V4(ip)) => {
@@ -294,7 +294,8 @@ impl Octets {
         }
     }
 
-    fn value(&self) -> Value<'_> {
+    /// Nil if there is none.
+    pub(super) fn value(&self) -> Value<'_> {
         match self.0.get(..self.1) {
             Some(octets) if !octets.is_empty() => Value::Raw(octets),
             _ => Value::Nil,

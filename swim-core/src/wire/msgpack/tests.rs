@@ -281,6 +281,20 @@ fn nesting_has_a_limit() {
 }
 
 #[test]
+fn addresses_have_as_many_bytes_as_they_have() {
+    let v4 = [127, 0, 0, 1];
+    let v6 = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    for (ip, bytes) in [(None, None), (Some(v4.into()), Some(&v4[..])), (Some(v6.into()), Some(&v6))] {
+        let octets = Octets::new(ip);
+        match (octets.value(), bytes) {
+            (Value::Nil, None) => {}
+            (Value::Raw(written), Some(bytes)) => assert_eq!(written, bytes),
+            (value, _) => panic!("{value:?} for {ip:?}"),
+        }
+    }
+}
+
+#[test]
 fn the_last_of_equal_keys_wins() {
     let key = raw(b"SeqNo");
     assert_eq!(ping(&cat!([0x82], key, [1], key, [2])).map(|ping| ping.seq.0), Ok(2));

@@ -3,12 +3,12 @@
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
-use super::fields::{self, Octets};
+use super::fields;
 use super::kind;
 use super::list::List;
 use crate::versions::{VersionRange, Versions};
 use crate::wire::codec::{Codec, MessageError};
-use crate::wire::msgpack::{self, Container, Field, Kind, Value, field};
+use crate::wire::msgpack::{self, Container, Field, Kind, Octets, Value, field};
 use crate::wire::native;
 use crate::wire::reader::Reader;
 

@@ -14,39 +14,6 @@ pub(super) fn ip(value: Value<'_>) -> Option<IpAddr> {
     <[u8; 16]>::try_from(&bytes[..]).ok().map(IpAddr::from)
 }
 
-/// The bytes of an address, as many as it has.
-pub(super) struct Octets {
-    bytes: [u8; 16],
-    len: usize,
-}
-
-impl Octets {
-    pub(super) fn new(ip: Option<IpAddr>) -> Self {
-        let mut bytes = [0; 16];
-        let len = match ip {
-            None => 0,
-            Some(IpAddr::V4(ip)) => {
-                let [a, b, c, d, ..] = &mut bytes;
-                [*a, *b, *c, *d] = ip.octets();
-                4
-            }
-            Some(IpAddr::V6(ip)) => {
-                bytes = ip.octets();
-                16
-            }
-        };
-        Self { bytes, len }
-    }
-
-    /// Nil if there is none.
-    pub(super) fn value(&self) -> Value<'_> {
-        match self.bytes.get(..self.len) {
-            Some(octets) if !octets.is_empty() => Value::Raw(octets),
-            _ => Value::Nil,
-        }
-    }
-}
-
 /// Where to send, if that can be told. An IPv4 address in 16 bytes is one.
 pub(super) fn address(ip: Option<IpAddr>, port: u16) -> Option<SocketAddr> {
     ip.filter(|_| port != 0).map(|ip| SocketAddr::new(ip.to_canonical(), port))
@@ -64,23 +31,4 @@ pub(super) fn signed(value: &Value<'_>) -> Result<i64, MessageError> {
 /// As the older of the two reference builds writes it, which both read: unsigned where it is not negative.
 pub(super) fn from_signed(number: i64) -> Value<'static> {
     u64::try_from(number).map_or(Value::Negative(number), Value::Unsigned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_have_as_many_bytes_as_they_have() {
-        let v4 = [127, 0, 0, 1];
-        let v6 = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
-        for (ip, bytes) in [(None, None), (Some(v4.into()), Some(&v4[..])), (Some(v6.into()), Some(&v6))] {
-            let octets = Octets::new(ip);
-            match (octets.value(), bytes) {
-                (Value::Nil, None) => {}
-                (Value::Raw(written), Some(bytes)) => assert_eq!(written, bytes),
-                (value, _) => panic!("{value:?} for {ip:?}"),
-            }
-        }
-    }
 }

@@ -6,13 +6,13 @@ use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::fields::{self, Octets};
+use super::fields;
 use super::kind;
 use super::list::{self, List, read_bytes};
 use crate::ids::LamportTime;
 use crate::wire::codec::{Codec, MessageError};
 use crate::wire::message::Bytes;
-use crate::wire::msgpack::{self, Field, Kind, Value, field};
+use crate::wire::msgpack::{self, Field, Kind, Octets, Value, field};
 use crate::wire::native;
 use crate::wire::reader::Reader;
 
