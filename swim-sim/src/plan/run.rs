@@ -264,7 +264,13 @@ impl<'a> Stage<'a> {
             // Whoever joins is not told what was said before, and not what is said meanwhile.
             self.run_to(last + JOINING)?;
         }
-        self.until_agreed(self.scaled(SETTLING_MAX))
+        let settled_in = self.until_agreed(self.scaled(SETTLING_MAX))?;
+        if self.plan.steps.iter().any(|step| matches!(step.what, Act::Impostor { .. })) {
+            // Of two who claim a name each asks the others. Where there are none, both lose it, one after the other.
+            self.run_for(self.scaled(ASKING).as_millis() as u64)?;
+            self.until_agreed(self.scaled(SETTLING_MAX))?;
+        }
+        Ok(settled_in)
     }
 
     /// Some of those who are there have something to say, and everybody hears it.
@@ -314,7 +320,10 @@ impl<'a> Stage<'a> {
         let end = (self.began + Duration::from_secs(self.plan.seconds.into())).max(began + self.scaled(QUIET_MIN));
         self.run_to(end)?;
         let cluster = self.cluster();
-        let (nodes, bytes) = (cluster.len(), cluster.bytes_sent() - sent);
+        let Some(bytes) = cluster.bytes_sent().checked_sub(sent) else {
+            return self.fail("one_name_one_node", "a process ended while nothing happened".into());
+        };
+        let nodes = cluster.len();
         if let Some((rule, what)) = cluster.disagreement() {
             return self.fail(rule, what);
         }
@@ -656,6 +665,8 @@ const SLICE: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// An operator's join takes no longer, done or given up.
 const JOINING: Duration = Duration::from_secs(15);
+/// A question to all about whose a name is takes no longer.
+const ASKING: Duration = Duration::from_secs(10);
 /// Everybody who joins knows everybody by then.
 const MEETING_MAX: Duration = Duration::from_secs(120);
 /// The longest that healing takes once the network is whole: see `tests/healing.rs`.
