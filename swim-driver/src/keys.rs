@@ -1,6 +1,5 @@
 //! The cluster's encryption keys: changed and listed at all members at once.
 
-use core::borrow::Borrow;
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +9,8 @@ use swim_core::node::input::{CommandError, Reply};
 use swim_core::node::trace::Traced;
 use swim_core::serf::query::QueryError;
 use swim_core::wire::codec::Codec;
+use swim_core::wire::key_text::KeyText;
 use swim_core::wire::keyring::{Key, KeyId};
-use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::cluster::STOPPED;
 use crate::runtime::Runtime;
@@ -322,11 +321,11 @@ impl KeyReport {
                         report.messages.insert(from, message);
                     }
                     // A set: a member has a key once, however often it says so.
-                    for key in keys.into_iter().map(KeyText).collect::<BTreeSet<_>>() {
+                    for key in keys.into_iter().collect::<BTreeSet<_>>() {
                         *report.keys.entry(key).or_default() += 1;
                     }
-                    if !primary.is_empty() {
-                        *report.primaries.entry(KeyText(primary)).or_default() += 1;
+                    if let Some(primary) = primary {
+                        *report.primaries.entry(primary).or_default() += 1;
                     }
                 }
                 Reply::Done(_) | _ => {}
@@ -342,81 +341,6 @@ impl fmt::Display for KeyReport {
         match self.errors {
             0 => write!(f, "{}/{} nodes reported success", self.responses, self.nodes),
             errors => write!(f, "{errors}/{} nodes reported failure", self.nodes),
-        }
-    }
-}
-
-/// A key as a member lists it: in base64, if the member is honest.
-///
-/// Ordered and looked up as text. `Debug` prints the [`KeyId`] only; wiped when dropped. See [`Keys::list`].
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyText(String);
-
-impl KeyText {
-    /// The secret itself.
-    ///
-    /// ```
-    /// # use swim_tokio::swim_core::wire::keyring::Key;
-    /// # use swim_tokio::{Cluster, Options};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let mut options = Options::lan("a", "127.0.0.1:0".parse()?);
-    /// # options.config.wire.keyring.add(Key::new(&[1; 32])?)?;
-    /// # let cluster = Cluster::start(options).await?;
-    /// for key in cluster.keys().list().await?.keys.keys() {
-    ///     assert_eq!(key.as_str().len(), 44);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The key, if it is one.
-    ///
-    /// ```
-    /// # use swim_tokio::swim_core::wire::keyring::Key;
-    /// # use swim_tokio::{Cluster, Options};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let mut options = Options::lan("a", "127.0.0.1:0".parse()?);
-    /// # options.config.wire.keyring.add(Key::new(&[1; 32])?)?;
-    /// # let cluster = Cluster::start(options).await?;
-    /// let ours = cluster.keys().keyring();
-    /// for key in cluster.keys().list().await?.keys.keys() {
-    ///     assert!(key.key().is_some_and(|key| ours.contains(&key.id())), "one that only others have");
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn key(&self) -> Option<Key> {
-        let mut bytes = [0; KEY_LEN_MAX];
-        let key = decode(&self.0, &mut bytes).and_then(|key| Key::new(key).ok());
-        bytes.zeroize();
-        key
-    }
-}
-
-impl Borrow<str> for KeyText {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Drop for KeyText {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl ZeroizeOnDrop for KeyText {}
-
-impl fmt::Debug for KeyText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.key() {
-            Some(key) => key.fmt(f),
-            None => f.write_str("not a key"),
         }
     }
 }
@@ -470,37 +394,6 @@ fn fitting_lens(codec: Codec) -> &'static [usize] {
     }
 }
 
-/// Reads base64, of the standard alphabet and padded, into `bytes`; the part that it fills. `None`: it is none, or too
-/// long for a key.
-fn decode<'b>(text: &str, bytes: &'b mut [u8; KEY_LEN_MAX]) -> Option<&'b [u8]> {
-    let text = text.as_bytes();
-    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
-    if !text.len().is_multiple_of(4) || padding > 2 {
-        return None;
-    }
-    let (mut bits, mut pending, mut len) = (0u32, 0, 0);
-    for byte in &text[..text.len() - padding] {
-        let sextet = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(sextet);
-        pending += 6;
-        if pending >= 8 {
-            pending -= 8;
-            *bytes.get_mut(len)? = (bits >> pending) as u8;
-            len += 1;
-        }
-    }
-    bytes.get(..len)
-}
-
-const KEY_LEN_MAX: usize = 32;
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
@@ -513,8 +406,9 @@ mod tests {
     const TWO: &str = "AgICAgICAgICAgICAgICAg==";
 
     fn said(from: &str, result: bool, message: &str, keys: &[&str], primary: &str) -> Reply {
-        let keys = keys.iter().map(|key| (*key).into()).collect();
-        Reply::Key { from: from.into(), result, message: message.into(), keys, primary: primary.into() }
+        let key = |text: &str| KeyText::from(text.to_owned());
+        let (keys, primary) = (keys.iter().copied().map(key).collect(), Some(primary).filter(|text| !text.is_empty()));
+        Reply::Key { from: from.into(), result, message: message.into(), keys, primary: primary.map(key) }
     }
 
     /// serf-layer.md 10.5, on the asking side.
@@ -572,31 +466,6 @@ mod tests {
         let shown = format!("{report:?}");
         assert!(!shown.contains("AQEB") && !shown.contains("AgIC") && !shown.contains("1, 1, 1"), "{shown}");
         assert!(shown.contains(&Key::new(&[1; 32]).unwrap().id().to_string()), "{shown}");
-    }
-
-    #[test]
-    fn texts_are_keys_or_not() {
-        #[rustfmt::skip]
-        let table = [
-            (ONE,                                             Some(vec![1; 32])),
-            (TWO,                                             Some(vec![2; 16])),
-            ("+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/",              Some([0xfb, 0xff, 0xbf].repeat(8))),
-            ("AAECAwQFBgcICQoLDA0ODw==",                      Some((0..16).collect())),
-            ("",                                              None),
-            ("AQEB",                                          None), // no length of a key
-            ("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE",   None), // not padded
-            ("AgICAgICAgICAgICAgICAgI=",                      None),
-            ("AgICAgICAgICAgICAgICAg=A",                      None),
-            ("AgICAgICAgICAgICAgICA===",                      None),
-            ("AgICAgICAgICAgICAg*CAg==",                      None),
-            ("AgICAgICAgICAgICAg_CAg==",                      None), // the other alphabet
-            ("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB",  None), // one byte too many
-            ("ééééééééééééé",                                 None),
-        ];
-        for (text, bytes) in table {
-            assert_eq!(KeyText(text.into()).key().map(|key| key.as_bytes().to_vec()), bytes, "{text}");
-        }
-        assert_eq!(format!("{:?}", KeyText("AQEB".into())), "not a key");
     }
 
     /// Whatever is wrong here is found before the node hears of it.

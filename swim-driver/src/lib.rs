@@ -80,10 +80,11 @@ pub use crate::cluster::{
 };
 pub use crate::events::{EVENTS_MAX, Events, MESSAGE_BYTES_MAX};
 pub use crate::join::{JoinError, JoinErrorKind, Joined, SeedError, SeedFailure};
-pub use crate::keys::{KeyReport, KeyText, Keys, KeysError};
+pub use crate::keys::{KeyReport, Keys, KeysError};
 pub use crate::options::{Options, StartError};
 pub use crate::query::{Answers, QueryAnswer};
 pub use crate::runtime::{Listener, Runtime, Udp};
 pub use crate::shared::IoStats;
 pub use crate::trace::TraceOptions;
 pub use swim_core;
+pub use swim_core::wire::key_text::KeyText;

@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use swim_tokio::swim_core::serf::tags::Tags;
 use swim_tokio::swim_core::wire::keyring::{Key, Keyring};
+use zeroize::Zeroizing;
 
 use crate::config::key;
 use crate::io_text::io_text;
@@ -46,7 +47,7 @@ pub(crate) fn tags_text(tags: &Tags) -> serde_json::Result<Vec<u8>> {
 /// Reads a file of keys, the first of which is the one to encrypt with.
 pub(crate) fn read_keyring(path: &Path) -> Result<Keyring, String> {
     let shown = path.display();
-    let bytes = fs::read(path).map_err(|error| {
+    let bytes = fs::read(path).map(Zeroizing::new).map_err(|error| {
         let call = if error.kind() == io::ErrorKind::NotFound { "stat" } else { "open" };
         format!("{call} {shown}: {}", io_text(&error))
     })?;
@@ -58,14 +59,15 @@ pub(crate) fn read_keyring(path: &Path) -> Result<Keyring, String> {
 
 /// The keys that a file's bytes say.
 pub(crate) fn parse_keyring(bytes: &[u8]) -> Result<Keyring, KeyringFault> {
-    let texts: Vec<String> = serde_json::from_slice(bytes).map_err(KeyringFault::NoList)?;
+    let texts: Zeroizing<Vec<String>> =
+        serde_json::from_slice(bytes).map(Zeroizing::new).map_err(KeyringFault::NoList)?;
     if texts.is_empty() {
         return Err(KeyringFault::Other("Keyring file contains no keys".to_owned()));
     }
     let mut ring = Keyring::default();
-    for text in texts {
+    for text in texts.iter() {
         let failed = |error: String| KeyringFault::Other(format!("Failed to restore keyring: {error}"));
-        let bytes = key::decode(&text).map_err(failed)?;
+        let bytes = key::decode(text).map_err(failed)?;
         let key = Key::new(&bytes).map_err(|_| failed("key size must be 16, 24 or 32 bytes".to_owned()))?;
         ring.add(key).map_err(|error| failed(error.to_string()))?;
     }

@@ -37,6 +37,7 @@ use tracing::{debug, error, info, warn};
 use crate::agent::notify::Supervisor;
 use crate::agent::plan::Plan;
 use crate::agent::signals::{Signal, Signals};
+use crate::config::secret::Secret;
 use crate::config::{Settings, Source};
 use crate::discovery::multicast::{self, Multicast};
 use crate::discovery::srv::{Expanded, Services};
@@ -64,7 +65,7 @@ pub(crate) struct Launch {
 pub(crate) struct Agent {
     pub(crate) cluster: Cluster,
     /// Empty: none is needed.
-    pub(crate) rpc_auth: String,
+    pub(crate) rpc_auth: Secret,
     pub(crate) history: History,
     pub(crate) metrics: Metrics,
     /// What happens in the cluster, for the streams of clients.
@@ -98,7 +99,7 @@ impl Agent {
         let (exits, _) = mpsc::unbounded_channel();
         Ok(Arc::new(Self {
             cluster: Cluster::start(options).await?,
-            rpc_auth: rpc_auth.to_owned(),
+            rpc_auth: rpc_auth.to_owned().into(),
             history: History::default(),
             metrics: Metrics::new(None, Vec::new()),
             occurrences: broadcast::Sender::new(OCCURRENCES_MAX),

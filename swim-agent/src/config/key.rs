@@ -3,6 +3,7 @@
 use base64::DecodeError;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 /// A new random key of 32 bytes, in base64.
 pub(crate) fn generate() -> Result<String, getrandom::Error> {
@@ -12,8 +13,8 @@ pub(crate) fn generate() -> Result<String, getrandom::Error> {
 }
 
 /// The bytes of a key, or Go's words on where the text stops being base64.
-pub(crate) fn decode(text: &str) -> Result<Vec<u8>, String> {
-    STANDARD.decode(text).map_err(|error| {
+pub(crate) fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, String> {
+    STANDARD.decode(text).map(Zeroizing::new).map_err(|error| {
         let at = match error {
             DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol { offset: at, .. } => at,
             // Go names the start of the group of four that is incomplete.

@@ -2,16 +2,20 @@
 //!
 //! Later sources win: built-in defaults, then files in the order they were named, then flags. Scalars override when
 //! they are non-empty, non-zero or true; tags merge by key; addresses to join append (Serf: `config.go`, MergeConfig).
-//! `file` reads JSON, `duration` and `key` read what Go programs write; `address` turns texts into socket addresses.
+//! `file` reads JSON, `duration` and `key` read what Go programs write; `address` turns texts into socket addresses, and
+//! `secret` is not shown.
 
 pub(crate) mod address;
 pub(crate) mod duration;
 pub(crate) mod file;
 pub(crate) mod key;
+pub(crate) mod secret;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use crate::config::secret::Secret;
 
 /// Everything that flags and files can say; empty, zero or false where they say nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +26,7 @@ pub(crate) struct Settings {
     pub(crate) bind: String,
     pub(crate) interface: String,
     pub(crate) advertise: String,
-    pub(crate) encrypt_key: String,
+    pub(crate) encrypt_key: Secret,
     pub(crate) encrypt_verify_incoming: Option<bool>,
     pub(crate) encrypt_verify_outgoing: Option<bool>,
     pub(crate) start_join: Vec<String>,
@@ -35,7 +39,7 @@ pub(crate) struct Settings {
     pub(crate) wire: String,
     pub(crate) protocol: u64,
     pub(crate) rpc_addr: String,
-    pub(crate) rpc_auth: String,
+    pub(crate) rpc_auth: Secret,
     pub(crate) disable_compression: bool,
     pub(crate) broadcast_timeout: Option<Duration>,
     pub(crate) leave_on_terminate: bool,
@@ -158,12 +162,10 @@ impl Settings {
             (&mut self.bind, bind),
             (&mut self.interface, interface),
             (&mut self.advertise, advertise),
-            (&mut self.encrypt_key, encrypt_key),
             (&mut self.log_level, log_level),
             (&mut self.profile, profile),
             (&mut self.wire, wire),
             (&mut self.rpc_addr, rpc_addr),
-            (&mut self.rpc_auth, rpc_auth),
             (&mut self.snapshot_path, snapshot_path),
             (&mut self.record_path, record_path),
             (&mut self.tags_file, tags_file),
@@ -176,6 +178,11 @@ impl Settings {
             (&mut self.discover, discover),
             (&mut self.mdns_interface, mdns_interface),
         ] {
+            if !theirs.is_empty() {
+                *mine = theirs;
+            }
+        }
+        for (mine, theirs) in [(&mut self.encrypt_key, encrypt_key), (&mut self.rpc_auth, rpc_auth)] {
             if !theirs.is_empty() {
                 *mine = theirs;
             }

@@ -106,11 +106,36 @@ fn no_port_is_left() {
     );
 }
 
+/// What cannot be written is said: before it starts, where it is about the snapshot; to whoever changes tags or keys, and
+/// then they stay as they were in the file.
+#[test]
+#[ignore = "needs the right to mount (unprivileged user namespaces, or root) and iproute2"]
+fn a_disk_that_is_read_only() {
+    let said = in_a_network_of_its_own(READ_ONLY);
+    let [met, snapshot, tags, keys, others @ ..] = &said[..] else { panic!("{said:?}") };
+    assert_eq!(met, "met");
+    for (line, file) in [(snapshot, "snapshot"), (tags, "tags"), (keys, "keys")] {
+        assert!(line.contains(file) && line.to_lowercase().contains("read-only file system"), "{said:?}");
+    }
+    assert_eq!(others, ["still there", "as before"]);
+}
+
 /// What `script` says, with a loopback interface that nobody else has, and [`COMMON`].
 fn in_a_network_of_its_own(script: &str) -> Vec<String> {
     // Everything started in it ends with the namespace of its processes.
     let output = Command::new("timeout")
-        .args(["120", "unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "/bin/sh", "-c"])
+        .args([
+            "120",
+            "unshare",
+            "--map-root-user",
+            "--net",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "/bin/sh",
+            "-c",
+        ])
         .args([&[COMMON, script].concat(), env!("CARGO_BIN_EXE_swim")])
         .current_dir(Directory::new("network").path())
         .output()
@@ -145,6 +170,27 @@ start b 127.0.0.2
 until_counted a alive 2
 until_counted b alive 2
 echo met
+"#;
+
+const READ_ONLY: &str = r#"
+mkdir disk
+mount -t tmpfs none disk
+key=$("$swim" keygen)
+echo "[\"$key\"]" >disk/keys
+echo '{}' >disk/tags
+cp -r disk before
+"$swim" agent -profile=local -node=d -bind=127.0.0.4 -rpc-addr="unix:$PWD/d" \
+    -tags-file=disk/tags -keyring-file=disk/keys >d.log 2>&1 &
+until [ -S d ]; do sleep 0.1; done
+mount -o remount,ro disk
+"$swim" agent -node=e -bind=127.0.0.5 -rpc-addr="unix:$PWD/e" -snapshot=disk/snapshot 2>&1 | grep -m 1 snapshot
+"$swim" tags -rpc-addr="unix:$PWD/d" -set role=web 2>&1 | grep -m 1 tags
+"$swim" keys -rpc-addr="unix:$PWD/d" -install="$("$swim" keygen)" >/dev/null 2>&1 || true
+until_said d 'keys.*ead-only'
+grep -m 1 'keys.*ead-only' d.log
+until_counted d alive 1
+echo still there
+diff -r disk before && echo as before
 "#;
 
 const AWAY: &str = r#"

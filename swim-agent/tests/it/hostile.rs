@@ -181,6 +181,34 @@ fn few_open_files_are_shared_with_the_cluster() {
     drop(clients);
 }
 
+/// With no file left, nobody new gets a stream, and the log says why; who is there stays there. Once others have gone, all is as
+/// before.
+#[cfg(unix)]
+#[test]
+fn no_file_is_left() {
+    let limited = |command: &mut std::process::Command| {
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
+        *command = shell;
+    };
+    let mut agent = Agent::start_with(limited, "127.0.0.1", "a", &[]);
+    let mut client = Client::shaken(&agent);
+    let b = Agent::start("b", &["-join", &agent.bind.to_string()]);
+    b.members_until(|members| members.matches("alive").count() == 2);
+    // More than may be open, of which each would be let in.
+    let strangers: Vec<_> = (0..60).map(|_| std::net::TcpStream::connect(agent.bind).unwrap()).collect();
+    agent.wait_for("cannot accept streams");
+    assert!(agent.output.contains("oo many open files"), "{}", agent.output);
+    assert!(client.ask("members", 1, &Value::Null).is_ok(), "whom it knows it goes on listening to");
+    assert_eq!(b.swim("event", &["-coalesce=false", "hello"]).code, Some(0));
+    agent.wait_for("Received event: user-event: hello");
+    drop(strangers);
+    let c = Agent::start("c", &["-retry-join", &agent.bind.to_string(), "-retry-interval=1s"]);
+    for other in [&b, &c] {
+        other.members_until(|members| members.matches("alive").count() == 3);
+    }
+}
+
 fn guessing_the_token_gets_nowhere(start: Start) {
     let directory = Directory::new("guess");
     let file = directory.write("auth.json", r#"{"rpc_auth": "sekret"}"#);

@@ -16,6 +16,7 @@ use crate::serf::tags::Tags;
 use crate::serf::user_event::UserEvent;
 use crate::swim::push_pull::MergeError;
 use crate::wire::framing::StreamError;
+use crate::wire::key_text::KeyText;
 use crate::wire::keyring::{Key, KeyId};
 use crate::wire::serf::Refusal;
 
@@ -312,9 +313,9 @@ pub enum Reply {
         /// Why not, or a warning; mostly empty. What is not UTF-8 is replaced.
         message: String,
         /// Of a listing: its keys in base64, in the order of its ring.
-        keys: Vec<String>,
+        keys: Vec<KeyText>,
         /// Of a listing: its primary key in base64. Older members do not say.
-        primary: String,
+        primary: Option<KeyText>,
     },
     /// The command is over. For a query, and for keys, that is when the time is up; for keys also when all members have
     /// answered. For a join `Ok` means that at least one seed was reached; for a message, see

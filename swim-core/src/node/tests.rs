@@ -18,6 +18,8 @@ use crate::serf::member::Status;
 use crate::serf::user_event::UserEvent;
 use crate::wire;
 use crate::wire::codec::Codec;
+#[cfg(feature = "encryption")]
+use crate::wire::key_text::KeyText;
 use crate::wire::keyring::{Key, Keyring};
 use crate::wire::message::{Ping, State};
 
@@ -827,7 +829,16 @@ fn answers_find_a_way_around() {
     assert_eq!(net.node(1).node().stats().messages_malformed, 0);
 }
 
-/// A cluster gets another key while it talks, and nobody is lost; the recording has no key in it.
+/// Whether a key, as bytes, in base64 or as `Debug` prints bytes, is in there.
+#[cfg(feature = "encryption")]
+fn tells(said: &[u8], key: [u8; 32]) -> bool {
+    let text = KeyText::new(&Key::new(&key).unwrap());
+    let listed = alloc::format!("{:?}", &key[..8]);
+    let forms = [&key[..8], &text.as_str().as_bytes()[..8], listed.trim_matches(['[', ']']).as_bytes()];
+    forms.iter().any(|form| said.windows(form.len()).any(|window| window == *form))
+}
+
+/// A cluster gets another key while it talks, and nobody is lost; no recording has a key in it, and no `Debug`.
 #[test]
 #[cfg(feature = "encryption")]
 fn keys_rotate_while_talking() {
@@ -849,6 +860,12 @@ fn keys_rotate_while_talking() {
             };
             net.run(Duration::from_secs(2));
             let replies = net.replies(1, id.unwrap());
+            let nodes = [1, 2, 3].map(|n| {
+                let traced = net.node(n);
+                alloc::format!("{traced:?} {:?} {:?}", traced.node(), traced.node().config())
+            });
+            let shown = alloc::format!("{nodes:?} {replies:?}");
+            assert!(!tells(shown.as_bytes(), old) && !tells(shown.as_bytes(), new), "{shown}");
             assert_eq!(replies.len(), 5, "{replies:?}");
             assert_eq!((&replies[0], &replies[4]), (&Reply::Members(3), &Reply::Done(Ok(()))));
             for reply in &replies[1..4] {
@@ -858,7 +875,7 @@ fn keys_rotate_while_talking() {
                     assert_eq!(message, "key size must be 16, 24 or 32 bytes");
                 }
                 if operation == 4 {
-                    assert_eq!((keys.len(), &keys[0]), (1, primary));
+                    assert_eq!((keys.len(), keys.first()), (1, primary.as_ref()));
                 }
             }
         }
@@ -873,14 +890,34 @@ fn keys_rotate_while_talking() {
         assert_eq!(changed.count(), 3);
 
         let trace = net.nodes.remove(&address(1)).unwrap().into_sink();
-        assert!(!trace.windows(8).any(|window| window == &new[..8] || window == b"no key"));
+        assert!(!tells(&trace, old) && !tells(&trace, new));
+        assert!(!trace.windows(6).any(|window| window == b"no key"));
         let key = Key::new(&new).unwrap();
         let unknown = Replay::new(&trace, keyring(7), None).unwrap().run();
         assert_eq!(unknown, Err(ReplayError::UnknownKey(key.id())));
         Replay::new(&trace, keyring(7), None).unwrap().with_keys([key]).run().unwrap();
         // Who is asked needs no more than the first keys: the others come to it.
         let trace = net.nodes.remove(&address(2)).unwrap().into_sink();
+        assert!(!tells(&trace, old) && !tells(&trace, new));
         Replay::new(&trace, keyring(7), None).unwrap().run().unwrap();
+    }
+}
+
+/// What is told to all the others about keys is not said while anybody may listen.
+#[test]
+#[cfg(feature = "encryption")]
+fn keys_are_not_changed_before_they_are_enforced() {
+    for (verify_incoming, verify_outgoing) in [(false, false), (false, true), (true, false)] {
+        let wire = wire::Config { verify_incoming, verify_outgoing, keyring: keyring(7), ..wire::Config::native() };
+        let mut net = Net::of(2, &wire);
+        let (now, node) = (net.now, net.node(1));
+        let refused = Err(QueryError::NotEnforced);
+        assert_eq!(node.install_key(now, &[8; 32]), refused);
+        assert_eq!(node.use_key(now, &[8; 32]), refused);
+        assert_eq!(node.remove_key(now, &[8; 32]), refused);
+        assert_eq!(node.list_keys(now), refused);
+        net.run(Duration::from_secs(1));
+        assert_eq!(net.node(1).node().summary().query_time, LamportTime(1), "nobody was asked");
     }
 }
 

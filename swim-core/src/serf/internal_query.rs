@@ -18,6 +18,7 @@ use crate::serf::event::Event;
 use crate::serf::query::{Answer, Asker, Conflict, Query, QueryError, Return, live_members};
 use crate::swim::Swim;
 use crate::wire::codec::MessageError;
+use crate::wire::key_text::KeyText;
 use crate::wire::keyring::{Key, Keyring};
 use crate::wire::serf::{KeyResponse, MemberView, decode_tags};
 
@@ -140,16 +141,19 @@ impl Serf {
         !self.queries.key_tasks.is_empty()
     }
 
-    /// Does to the keyring what members have asked for, and answers them.
-    pub(crate) fn run_key_tasks(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, keyring: &mut Keyring) {
+    /// Does to the keyring what members have asked for, and answers them. Without `enforced` the question may be
+    /// anybody's, and the answer may be read by anybody: it is a refusal.
+    pub(crate) fn run_key_tasks(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, keyring: &mut Keyring, enforced: bool) {
         while let Some(KeyTask { to, operation, key }) = self.queries.key_tasks.pop_front() {
-            if operation == KeyOperation::List {
+            let unsafe_here = !keyring.is_empty() && !enforced;
+            if operation == KeyOperation::List && !unsafe_here {
                 self.answer_key_list(cx, swim, &to, keyring);
                 continue;
             }
             let done = match key {
                 None => Err(String::new()),
                 Some(_) if keyring.is_empty() => Err("No keyring to modify (encryption not enabled)".into()),
+                Some(_) if unsafe_here => Err(QueryError::NotEnforced.to_string()),
                 Some(key) => change(keyring, operation, &key.0),
             };
             if done.is_ok() {
@@ -165,8 +169,8 @@ impl Serf {
 
     /// All keys, or as many of the first ones as fit.
     fn answer_key_list(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, to: &Return, keyring: &Keyring) {
-        let keys: Vec<String> = keyring.keys().map(|key| base64(key.as_bytes())).collect();
-        let primary = keys.first().map_or("", String::as_str).as_bytes();
+        let keys: Vec<KeyText> = keyring.keys().map(KeyText::new).collect();
+        let primary = keys.first().map_or("", KeyText::as_str).as_bytes();
         let fewer = (self.config.query_response_size_limit / ENCODED_KEY_LEN_MIN).min(keys.len());
         for shown in iter::once(keys.len()).chain((1..=fewer).rev()) {
             let message = match keys.len() {
@@ -235,16 +239,17 @@ impl Serf {
 
     /// What a member says to a listing or a change of keys.
     pub(super) fn read_key_response(&self, from: Name, payload: &[u8]) -> Answer {
-        let failed =
-            |from, message| Answer::Key { from, result: false, message, keys: Vec::new(), primary: String::new() };
+        let failed = |from, message| Answer::Key { from, result: false, message, keys: Vec::new(), primary: None };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match self.codec.decode_key_response(payload) {
             Ok(response) => Answer::Key {
                 from,
                 result: response.result,
                 message: text(response.message),
-                keys: response.keys.take(KEYS_MAX).map(text).collect(),
-                primary: text(response.primary),
+                keys: response.keys.take(KEYS_MAX).map(|key| text(key).into()).collect(),
+                primary: Some(response.primary)
+                    .filter(|primary| !primary.is_empty())
+                    .map(|primary| text(primary).into()),
             },
             Err(MessageError::UnknownKind(_)) => {
                 failed(from, format!("Invalid key query response type: {}", numbers(payload)))
@@ -321,21 +326,6 @@ fn change(keyring: &mut Keyring, operation: KeyOperation, bytes: &[u8]) -> Resul
     changed.map_err(|error| error.to_string())
 }
 
-/// Bytes in base64: the standard alphabet, padded.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let three = [0, 1, 2].map(|index| u32::from(chunk.get(index).copied().unwrap_or(0)));
-        let bits = three[0] << 16 | three[1] << 8 | three[2];
-        for index in 0..4 {
-            let sextet = (bits >> (18 - 6 * index)) as usize & 63;
-            text.push(if index <= chunk.len() { char::from(ALPHABET[sextet]) } else { '=' });
-        }
-    }
-    text
-}
-
 /// Bytes as Go prints them.
 fn numbers(bytes: &[u8]) -> String {
     let numbers: Vec<String> = bytes.iter().take(NUMBERS_MAX).map(u8::to_string).collect();
@@ -347,7 +337,7 @@ pub(super) const INTERNAL_PREFIX: &[u8] = b"_serf_";
 const PING: &[u8] = b"_serf_ping";
 const CONFLICT: &[u8] = b"_serf_conflict";
 
-const NO_KEYS: &[String] = &[];
+const NO_KEYS: &[KeyText] = &[];
 /// Serf's guess at what a key takes in a listing.
 const ENCODED_KEY_LEN_MIN: usize = 25;
 /// Key queries of one datagram that are looked at.

@@ -24,6 +24,7 @@ use crate::swim::Swim;
 use crate::swim::broadcast::{BroadcastQueue, retransmit_limit};
 use crate::time::Instant;
 use crate::timers::Timer;
+use crate::wire::key_text::KeyText;
 use crate::wire::message::Bytes;
 use crate::wire::serf::{self, Destination, QueryResponse, Relay, SerfMessage, flag};
 
@@ -112,7 +113,7 @@ pub(crate) enum Answer {
     Members(usize),
     Ack { from: Name },
     Response { from: Name, payload: Box<[u8]> },
-    Key { from: Name, result: bool, message: String, keys: Vec<String>, primary: String },
+    Key { from: Name, result: bool, message: String, keys: Vec<KeyText>, primary: Option<KeyText> },
     Done,
 }
 
@@ -700,6 +701,9 @@ pub enum QueryError {
     Unsupported,
     /// Too many changes of keys wait for the one under way.
     Busy,
+    /// There are keys, and yet plain packets are sent or taken in: a change of keys would be there for all to read, and
+    /// anybody could ask for one. See [`verify_incoming`](crate::wire::Config::verify_incoming).
+    NotEnforced,
 }
 
 impl fmt::Display for QueryError {
@@ -708,6 +712,9 @@ impl fmt::Display for QueryError {
             Self::TooLarge { max, .. } => write!(f, "query exceeds limit of {max} bytes"),
             Self::Unsupported => f.write_str("Feature not supported"),
             Self::Busy => f.write_str("too many changes of keys are waiting"),
+            Self::NotEnforced => f.write_str(
+                "encryption is not enforced (verify_incoming, verify_outgoing): finish switching it on, then change keys",
+            ),
         }
     }
 }

@@ -256,6 +256,27 @@ impl Envelope {
     pub fn is_sealing(&self) -> bool {
         self.config.sealing_cipher().is_some()
     }
+
+    /// Whether nothing plain is sent, nor taken in: there is a key, and neither `verify_outgoing` nor `verify_incoming` is
+    /// off.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::wire::{Config, envelope::Envelope, keyring::Key};
+    ///
+    /// # #[cfg(feature = "encryption")]
+    /// # {
+    /// let mut config = Config { verify_incoming: false, ..Config::serf() };
+    /// config.keyring.add(Key::new(&[1; 32])?)?;
+    /// let envelope = Envelope::new(config)?;
+    /// assert!(envelope.is_sealing() && !envelope.is_enforcing());
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_enforcing(&self) -> bool {
+        self.is_sealing() && self.config.verify_incoming
+    }
 }
 
 /// Takes the kind byte and the body of one message, or learns why a part was dropped. See [`Envelope::open`].

@@ -404,7 +404,7 @@ impl fmt::Display for KeyringError {
 
 impl core::error::Error for KeyringError {}
 
-const KEY_LEN_MAX: usize = 32;
+pub(crate) const KEY_LEN_MAX: usize = 32;
 /// Any number; it only has to stay the same, because traces name keys by their id.
 const KEY_ID_STREAM: u64 = 0x6b65_792d_6964_0000;
 

@@ -14,6 +14,7 @@ pub mod compound;
 pub(crate) mod compress;
 pub mod envelope;
 pub mod framing;
+pub mod key_text;
 pub mod keyring;
 pub mod label;
 pub mod message;

@@ -7,6 +7,7 @@ use swim_core::Event;
 use swim_core::serf::event::MemberEvent;
 use swim_core::serf::member::Status;
 use swim_core::wire;
+use swim_core::wire::key_text::KeyText;
 use swim_core::wire::keyring::{Key, KeyId};
 
 use crate::cluster::Cluster;
@@ -14,7 +15,7 @@ use crate::cluster::Cluster;
 use crate::conformance::Harness;
 use crate::conformance::support::*;
 use crate::events::Events;
-use crate::keys::{KeyReport, KeyText, KeysError};
+use crate::keys::{KeyReport, KeysError};
 use crate::options::Options;
 
 const OLD: [u8; 32] = [1; 32];

@@ -12,10 +12,14 @@ use crate::wire::serf::{self, SerfMessage, flag};
 impl Scene {
     /// What `b` is told when it asks.
     fn told(&mut self, keyring: &mut Keyring, name: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
+        self.told_if(true, keyring, name, payload)
+    }
+
+    fn told_if(&mut self, enforced: bool, keyring: &mut Keyring, name: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
         let time = self.serf.query_clock.time().0;
         let payload = Some(payload.into());
         self.receive(&encoded(&serf::Query { name, payload, ..asked(time, 1) }));
-        self.serf.run_key_tasks(&mut self.parts.cx(), &mut self.swim, keyring);
+        self.serf.run_key_tasks(&mut self.parts.cx(), &mut self.swim, keyring, enforced);
         let (to, message) = self.sent().pop()?;
         assert_eq!(to, address(2));
         let Ok(SerfMessage::QueryResponse(response)) = Codec::Native.decode_serf(&message) else { panic!() };
@@ -186,6 +190,21 @@ mod with_keys {
         assert_eq!((response.result, response.message), (false, &b""[..]));
     }
 
+    /// While plain packets are sent or taken in, anybody may be the one who asks, and anybody may read the answer.
+    #[test]
+    fn nobody_is_told_keys_that_are_not_enforced() {
+        let (mut scene, mut keyring) = (Scene::new(), keyring([1]));
+        for name in ["_serf_install-key", "_serf_use-key", "_serf_remove-key", "_serf_list-keys"] {
+            let payload = scene.told_if(false, &mut keyring, name.as_bytes(), &request(&[2; 32])).unwrap();
+            let response = Codec::Native.decode_key_response(&payload).unwrap();
+            assert_eq!((response.result, response.primary), (false, &b""[..]));
+            assert!(response.message.starts_with(b"encryption is not enforced"), "{name}");
+            assert_eq!(response.keys.count(), 0);
+            assert_eq!(keyring.keys().collect::<Vec<_>>(), [&Key::new(&[1; 32]).unwrap()]);
+        }
+        assert_eq!(scene.events(), []);
+    }
+
     /// All that fit into an answer, the first ones first.
     #[test]
     fn long_lists_are_cut() {
@@ -195,7 +214,7 @@ mod with_keys {
             let response = Codec::Native.decode_key_response(&payload).unwrap();
             let keys: Vec<_> = response.keys.clone().collect();
             assert!(response.result);
-            assert_eq!(response.primary, base64(&[0; 32][..len]).as_bytes());
+            assert_eq!(response.primary, KeyText::new(&Key::new(&[0; 32][..len]).unwrap()).as_ref());
             assert_eq!(keys[0], response.primary);
             let message = String::from_utf8_lossy(response.message).into_owned();
             if shown == count {
@@ -229,7 +248,7 @@ fn keys_are_changed_one_at_a_time() {
         result,
         message: message.into(),
         keys: vec![],
-        primary: String::new(),
+        primary: None,
     };
     let mut payload = Vec::new();
     let ok = KeyResponse { result: true, message: &b""[..], keys: NO_KEYS, primary: b"" };
@@ -284,15 +303,4 @@ fn lists_of_keys_are_bounded() {
         let Answer::Key { message, .. } = read(&vec![9; len]) else { panic!() };
         assert_eq!(message.matches('9').count(), taken, "{message}");
     }
-}
-
-/// RFC 4648, section 10.
-#[test]
-fn base64_as_in_the_rfc() {
-    for (bytes, text) in
-        [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")]
-    {
-        assert_eq!(base64(bytes.as_bytes()), text);
-    }
-    assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
 }
