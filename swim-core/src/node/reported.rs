@@ -84,17 +84,19 @@ mod tests {
 
     #[test]
     fn once_per_source_and_minute_and_not_too_many() {
-        let mut reported = Reported::new(64);
         let second = |n| Instant::after_origin(Duration::from_secs(n));
         let source = |n: u8| IpAddr::from([127, 0, 0, n]);
-        assert!(reported.is_news(second(0), source(1)));
-        assert!(!reported.is_news(second(59), source(1)));
-        assert!(reported.is_news(second(60), source(1)));
-        for n in 2..=64 {
-            assert!(reported.is_news(second(61), source(n)), "{n}");
+        for (max, bound) in [(64, REJECTED_MAX), (8, REFUSED_MAX)] {
+            let mut reported = Reported::new(bound);
+            assert!(reported.is_news(second(0), source(1)));
+            assert!(!reported.is_news(second(59), source(1)));
+            assert!(reported.is_news(second(60), source(1)));
+            for n in 2..=max {
+                assert!(reported.is_news(second(61), source(n)), "{n}");
+            }
+            assert!(!reported.is_news(second(61), source(max + 1)), "the table is full");
+            assert!(reported.is_news(second(122), source(max + 1)));
         }
-        assert!(!reported.is_news(second(61), source(65)), "the table is full");
-        assert!(reported.is_news(second(122), source(65)));
     }
 
     #[test]

@@ -444,7 +444,7 @@ mod tests {
         /// Whatever is inserted, fetched, forgotten and pruned: nobody's update is there twice, none is sent more often
         /// than the limit, none longer than the room, and nothing gets lost on the way.
         #[test]
-        fn behaves_like_a_list(ops in prop::collection::vec((0u8..10, 0u32..6, 1usize..200), 1..200)) {
+        fn behaves_like_a_list(ops in prop::collection::vec((0u8..12, 0u32..6, 1usize..200), 1..200)) {
             let limit = 3;
             let mut queue = BroadcastQueue::default();
             let mut model: Vec<(u32, Vec<u8>, u32)> = Vec::new();
@@ -464,7 +464,18 @@ mod tests {
                         if let Some((.., sent)) = entry { *sent += 1; }
                         model.retain(|(.., sent)| *sent < limit);
                     },
-                    _ => { queue.forget(MemberId(member)); model.retain(|(known, ..)| *known != member); }
+                    9 => { queue.forget(MemberId(member)); model.retain(|(known, ..)| *known != member); }
+                    _ => {
+                        let (max, before) = (member as usize, model.len());
+                        let dropped = if op == 10 { queue.prune(max) } else { queue.bound(max) };
+                        prop_assert_eq!(dropped, before - queue.len());
+                        prop_assert!(queue.len() <= max && (op == 11 || queue.len() == before.min(max)));
+                        let (kept, gone): (Vec<_>, Vec<_>) = model.iter().partition(|(known, ..)| queue.has(MemberId(*known)));
+                        for (.., sent) in &gone {
+                            prop_assert!(kept.iter().all(|(.., kept)| kept <= sent), "what was sent most goes first");
+                        }
+                        model.retain(|(known, ..)| queue.has(MemberId(*known)));
+                    }
                 }
                 prop_assert_eq!(queue.len(), model.len());
                 for (member, ..) in &model { prop_assert!(queue.has(MemberId(*member))); }

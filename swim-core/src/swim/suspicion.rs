@@ -231,5 +231,17 @@ mod tests {
             prop_assert!(totals.iter().all(|t| (bounds.timeout_min..=bounds.timeout_max).contains(t)));
             prop_assert_eq!(*totals.last().expect("at least one"), bounds.timeout_min);
         }
+
+        /// Lifeguard's formula, max(Min, Max − (Max − Min)·log(C + 1) / log(K + 1)), in whole milliseconds.
+        #[test]
+        fn timeouts_are_those_of_the_paper(
+            expected in 1u32..20, confirmations in 0u32..25, min in 0u64..100_000, extra in 0u64..1_000_000
+        ) {
+            let bounds = Bounds { timeout_min: millis(min), timeout_max: millis(min + extra) };
+            let share = f64::from(confirmations + 1).log2() / f64::from(expected + 1).log2();
+            let exact = ((min + extra) as f64 - extra as f64 * share).max(min as f64);
+            let total = suspicion_timeout(confirmations, expected, bounds).as_millis() as f64;
+            prop_assert!(total <= exact + 1e-3 && total > exact - 1.001, "{total} for {exact}");
+        }
     }
 }

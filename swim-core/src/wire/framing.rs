@@ -658,6 +658,31 @@ mod tests {
         let lax = envelope(Config { verify_incoming: false, ..Config::serf() }, 32);
         let message = user(Codec::Serf, b"hello");
         assert_eq!(read(&lax, Side::Dialler, &message), Ok(Some(message)));
+
+        let message = user(Codec::Native, b"hello");
+        let plain = frame(&envelope(Config::native(), 0), Side::Dialler, message.clone(), &mut rng());
+        assert_eq!(read(&envelope(Config::native(), 32), Side::Dialler, &plain), Err(StreamError::NotSealed));
+        let lax = envelope(Config { verify_incoming: false, ..Config::native() }, 32);
+        assert_eq!(read(&lax, Side::Dialler, &plain), Ok(Some(message)));
+    }
+
+    /// A few kilobytes may become so much and no more.
+    #[cfg(feature = "compression")]
+    #[test]
+    fn what_is_decompressed_is_bounded() {
+        for config in [Config::serf(), Config::native()] {
+            let envelope = envelope(config, 0);
+            for (len, expected) in
+                [(STREAM_PLAIN_MAX, Ok(Some(STREAM_PLAIN_MAX))), (STREAM_PLAIN_MAX + 1, Err(StreamError::TooLarge))]
+            {
+                let framed = frame(&envelope, Side::Dialler, vec![0; len], &mut rng());
+                assert!(framed.len() < len / 50, "{} bytes", framed.len());
+                assert_eq!(
+                    read(&envelope, Side::Dialler, &framed).map(|plain| plain.map(|plain| plain.len())),
+                    expected
+                );
+            }
+        }
     }
 
     /// A native frame sent back to its writer does not open.
