@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::support::{Agent, Directory, PATIENCE};
+use crate::support::{Agent, Directory, PATIENCE, after};
 
 /// Waits until `agent` gives this status to `name`.
 fn wait_for(agent: &Agent, name: &str, status: &str) {
@@ -24,12 +24,7 @@ fn a_full_disk() {
     let path = directory.path().join("snapshot");
     let snapshot = format!("-snapshot={}", path.display());
     // A limit on the length of files stands for the disk. Whoever exceeds it gets a signal, if it does not ignore that.
-    let ignoring = |command: &mut Command| {
-        let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
-        *command = shell;
-    };
-    let mut agent = Agent::start_with(ignoring, "127.0.0.1", "a", &[&snapshot]);
+    let mut agent = Agent::start_with(after("trap '' XFSZ"), "127.0.0.1", "a", &[&snapshot]);
     let process = Pid::from_raw(agent.pid().try_into().unwrap());
     let limit_files = |bytes| {
         let before = prlimit(process, Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();

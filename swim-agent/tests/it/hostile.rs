@@ -7,6 +7,8 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::client::{Client, pack, request};
+#[cfg(unix)]
+use crate::support::after;
 use crate::support::{Agent, Directory, PATIENCE, Raw, Start, dial};
 
 /// The same over both transports.
@@ -166,12 +168,7 @@ fn a_thousand_connections(start: Start) {
 #[cfg(unix)]
 #[test]
 fn few_open_files_are_shared_with_the_cluster() {
-    let limited = |command: &mut std::process::Command| {
-        let mut shell = std::process::Command::new("/bin/sh");
-        shell.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
-        *command = shell;
-    };
-    let mut agent = Agent::start_with(limited, "127.0.0.1", "a", &[]);
+    let mut agent = Agent::start_with(after("ulimit -n 64"), "127.0.0.1", "a", &[]);
     let clients: Vec<_> = (0..32).map(|_| Client::shaken(&agent)).collect();
     assert_eq!(Raw::connect(&agent).read(), None);
     agent.wait_for("32 are connected");
@@ -186,12 +183,7 @@ fn few_open_files_are_shared_with_the_cluster() {
 #[cfg(unix)]
 #[test]
 fn no_file_is_left() {
-    let limited = |command: &mut std::process::Command| {
-        let mut shell = std::process::Command::new("/bin/sh");
-        shell.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
-        *command = shell;
-    };
-    let mut agent = Agent::start_with(limited, "127.0.0.1", "a", &[]);
+    let mut agent = Agent::start_with(after("ulimit -n 40"), "127.0.0.1", "a", &[]);
     let mut client = Client::shaken(&agent);
     let b = Agent::start("b", &["-join", &agent.bind.to_string()]);
     b.members_until(|members| members.matches("alive").count() == 2);

@@ -191,6 +191,17 @@ impl Drop for Running {
     }
 }
 
+/// For [`Agent::start_with`]: what a shell is to do to itself first.
+#[cfg(unix)]
+pub(crate) fn after(what: &str) -> impl FnOnce(&mut Command) {
+    let script = format!("{what}; exec \"$0\" \"$@\"");
+    move |command| {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &script]).arg(command.get_program()).args(command.get_args());
+        *command = shell;
+    }
+}
+
 /// A running agent.
 pub(crate) struct Agent {
     pub(crate) name: String,
