@@ -1,8 +1,13 @@
+use core::fmt::Debug;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use futures_lite::future::{block_on, poll_once};
 use swim_core::serf::snapshot::Restored;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing::subscriber::with_default;
+use tracing::{Event, Metadata, Subscriber, span};
 
 use super::*;
 
@@ -71,6 +76,44 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.close();
+    }
+}
+
+/// What is logged, a line of fields each.
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Log {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        lock(&self.0).push(line.0.join(" "));
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[derive(Default)]
+struct Line(Vec<String>);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let name = if field.name() == "message" { String::new() } else { format!("{}=", field.name()) };
+        self.0.push(format!("{name}{value:?}"));
     }
 }
 
@@ -169,11 +212,24 @@ fn a_torn_last_line_is_dropped() {
 
 #[test]
 fn bad_lines_are_skipped() {
-    let mut text = b"alive: nowhere\nclock: many\n\x00\xff\nalive: b 127.0.0.1:7946\n".to_vec();
-    text.extend(b"nonsense\n".repeat(WARNINGS_MAX + 1));
+    let text = b"alive: nowhere\nclock: many\n\x00\xff\nalive: b 127.0.0.1:7946\n".to_vec();
     let directory = Directory::with(&text);
     assert_eq!(directory.open().records, [alive("b")]);
     assert_eq!(directory.text(), text);
+}
+
+#[test]
+fn bad_lines_are_shown_up_to_a_limit() {
+    for (count, rest) in [(20, None), (21, Some("most of the bad lines in the snapshot are not shown lines=21"))] {
+        let text: String = (0..count).map(|n| format!("bad {n}\nclock: {n}\n")).collect();
+        let directory = Directory::with(text.as_bytes());
+        let log = Log::default();
+        let opened = with_default(log.clone(), || directory.open());
+        assert_eq!(opened.records.len(), count);
+        let mut expected: Vec<_> = (0..20).map(|n| format!("Unrecognized snapshot line: bad {n}")).collect();
+        expected.extend(rest.map(str::to_owned));
+        assert_eq!(*lock(&log.0), expected);
+    }
 }
 
 #[test]
