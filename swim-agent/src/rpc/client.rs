@@ -447,6 +447,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::rpc::msgpack::Malformed;
 
     /// A client, and the agent's end of its connection.
     fn connected() -> (Client<TcpStream>, TcpStream) {
@@ -503,6 +504,24 @@ mod tests {
         assert_eq!(client.stream("*"), Ok(1));
         agent.write_all(&header(1)).unwrap();
         assert_eq!(client.record_within(TIMEOUT, SOON), Err(ClientError::TimedOut));
+    }
+
+    #[test]
+    fn replies_are_bounded() {
+        let client = |bytes: &[u8]| Client::new(io::Cursor::new(bytes.to_vec()));
+        // The marker of so much text that with it there are `len` bytes.
+        let text = |len: usize| [&b"\xdb"[..], &(len as u32 - 5).to_be_bytes()].concat();
+        assert_eq!(REPLY_LEN_MAX, 512 << 20);
+        let mut longest = client(&text(REPLY_LEN_MAX));
+        assert_eq!(longest.read(), Err(ClientError::Closed), "it waits for the rest");
+        assert!(longest.input.capacity() <= READ_LEN, "memory follows what is really there");
+        let mut too_long = client(&text(REPLY_LEN_MAX + 1));
+        assert_eq!(too_long.read(), Err(DecodeError::Malformed(Malformed::TooLong).into()));
+        assert!(too_long.input.capacity() <= READ_LEN);
+
+        let nested = |depth: usize| [&vec![0x91; depth][..], b"\xc0"].concat();
+        assert!(client(&nested(16)).read().is_ok());
+        assert_eq!(client(&nested(17)).read(), Err(DecodeError::Malformed(Malformed::TooDeep).into()));
     }
 
     /// Records that come before a reply are kept, the latest of them.

@@ -261,6 +261,37 @@ impl fmt::Display for SessionError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rpc::msgpack::Malformed;
+
+    /// Those that come before the client closes.
+    fn incoming(bytes: &[u8]) -> Incoming {
+        Incoming::new(Box::new(io::Cursor::new(bytes.to_vec())))
+    }
+
+    fn refusal(read: Result<Option<Value>, SessionError>) -> Option<Malformed> {
+        if let Err(SessionError::Decode(DecodeError::Malformed(why))) = read { Some(why) } else { None }
+    }
+
+    #[tokio::test]
+    async fn requests_are_bounded() {
+        // Text of `len` bytes, with its marker.
+        let text = |len: usize| [&b"\xda"[..], &((len - 3) as u16).to_be_bytes(), &vec![b'x'; len - 3]].concat();
+        let (longest, too_long) = (text(MESSAGE_LEN_MAX), text(MESSAGE_LEN_MAX + 1));
+        assert_eq!(longest.len(), 64 << 10);
+        // What comes behind it counts for itself.
+        let mut two = incoming(&longest.repeat(2));
+        for _ in 0..2 {
+            assert_eq!(two.read().await.unwrap(), Some(Value::text(&longest[3..])));
+        }
+        assert_eq!(refusal(incoming(&too_long).read().await), Some(Malformed::TooLong));
+        // The length that is announced is enough to tell.
+        assert!(matches!(incoming(&longest[..3]).read().await, Err(SessionError::Io(_))));
+        assert_eq!(refusal(incoming(&too_long[..3]).read().await), Some(Malformed::TooLong));
+
+        let nested = |depth: usize| [&vec![0x91; depth][..], b"\xc0"].concat();
+        assert!(incoming(&nested(16)).read().await.is_ok());
+        assert_eq!(refusal(incoming(&nested(17)).read().await), Some(Malformed::TooDeep));
+    }
 
     #[test]
     fn secrets() {
