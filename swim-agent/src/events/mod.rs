@@ -67,15 +67,27 @@ pub(crate) enum Told {
     Other(Event),
 }
 
+/// Where events come from; a trait so that tests need no cluster.
+pub(crate) trait Source {
+    /// The next; `None` when there will be no more. Cancel-safe.
+    fn next(&mut self) -> impl Future<Output = Option<Event>> + Send;
+}
+
+impl Source for swim_tokio::Events {
+    fn next(&mut self) -> impl Future<Output = Option<Event>> + Send {
+        self.next()
+    }
+}
+
 /// The cluster's events, those of members gathered into lists.
-pub(crate) struct Events {
-    events: swim_tokio::Events,
+pub(crate) struct Events<S = swim_tokio::Events> {
+    events: S,
     /// Taken from `events` while a list was gathered, and not part of it.
     next: Option<Event>,
 }
 
-impl Events {
-    pub(crate) fn new(events: swim_tokio::Events) -> Self {
+impl<S: Source> Events<S> {
+    pub(crate) fn new(events: S) -> Self {
         Self { events, next: None }
     }
 
@@ -128,3 +140,38 @@ impl Events {
 const MEMBERS_MAX: usize = 1024;
 /// What is kept, once for all streams, for those whose clients read slowly. The oldest goes first, and they are told.
 pub(crate) const OCCURRENCES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use swim_tokio::swim_core::{Config, Node};
+
+    use super::*;
+
+    /// Those that are there already.
+    struct Listed(VecDeque<Event>);
+
+    impl Source for Listed {
+        async fn next(&mut self) -> Option<Event> {
+            self.0.pop_front()
+        }
+    }
+
+    /// As many as the bound says are one list; more of the same kind are another.
+    #[tokio::test]
+    async fn lists_of_members_are_bounded() {
+        let config = Config::lan("a", ([127, 0, 0, 1], 7946).into());
+        let member = Node::new(config, [7; 32], Instant::ZERO).unwrap().local().to_info();
+        let joined = Event::Member { kind: MemberEvent::Join, member };
+        for (count, expected) in [(1024, &[1024][..]), (1025, &[1024, 1])] {
+            let mut events = Events::new(Listed(vec![joined.clone(); count].into()));
+            let mut lists = Vec::new();
+            while let Some(Told::Occurrence(occurrence)) = events.next().await {
+                let Occurrence::Members { members, .. } = &*occurrence else { panic!("only members have joined") };
+                lists.push(members.len());
+            }
+            assert_eq!(lists, expected);
+        }
+    }
+}

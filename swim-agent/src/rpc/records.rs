@@ -155,7 +155,57 @@ const QUERIES_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests {
+    use swim_tokio::swim_core::ids::LamportTime;
+    use tokio::io::{AsyncReadExt, duplex};
+
     use super::*;
+    use crate::events::OCCURRENCES_MAX;
+    use crate::log::console::Console;
+    use crate::log::{Format, Level, Log};
+    use crate::rpc::msgpack::Framer;
+
+    /// What comes of so many events while the client does not read: their times, and what the log says.
+    async fn behind(count: u64) -> (Vec<u64>, Vec<String>) {
+        let log = Log::new(Console::new(), Level::Err, Format::Text, None);
+        let logged = tracing::subscriber::set_default(log.clone());
+        let events = broadcast::Sender::new(OCCURRENCES_MAX);
+        let receiver = events.subscribe();
+        for n in 1..=count {
+            let (ltime, name) = (LamportTime(n), b"e"[..].into());
+            events.send(Arc::new(Occurrence::User { ltime, name, payload: None, coalesce: false })).unwrap();
+        }
+        drop(events);
+        let (near, mut far) = duplex(1 << 20);
+        let (_stop, stop) = oneshot::channel();
+        send_events(Arc::new(Outgoing::new(Box::new(near))), 7, vec![Filter::Any], receiver, Arc::default(), stop)
+            .await;
+        drop(logged);
+
+        let mut bytes = Vec::new();
+        far.read_to_end(&mut bytes).await.unwrap();
+        let (mut rest, mut times) = (&bytes[..], Vec::new());
+        while let Some(len) = Framer::new(usize::MAX).advance(rest).unwrap() {
+            if let Ok(Value::Map(entries)) = Value::decode(&rest[..len]) {
+                let time = entries.iter().find(|(key, _)| *key == Value::text("LTime"));
+                times.extend(time.and_then(|(_, time)| time.as_unsigned()));
+            }
+            rest = &rest[len..];
+        }
+        let mut watch = log.history().watch(Level::Debug);
+        drop(log);
+        let mut lines = Vec::new();
+        while let Some(line) = watch.next().await {
+            lines.push(line.split_once("] ").unwrap().1.to_owned());
+        }
+        (times, lines)
+    }
+
+    #[tokio::test]
+    async fn events_that_wait_are_bounded() {
+        assert_eq!(behind(1024).await, ((1..=1024).collect(), vec![]));
+        let dropped = "agent.ipc: Dropping event to stream 7: its client is 1 events behind";
+        assert_eq!(behind(1025).await, ((2..=1025).collect(), vec![dropped.to_owned()]));
+    }
 
     #[test]
     fn queries_are_numbered_and_the_oldest_are_forgotten() {
