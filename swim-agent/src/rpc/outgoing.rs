@@ -78,7 +78,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, duplex};
-    use tokio::time::sleep;
+    use tokio::time::{Instant, sleep};
 
     use super::*;
 
@@ -87,8 +87,11 @@ mod tests {
         let (near, mut far) = duplex(64);
         let outgoing = Outgoing::new(Box::new(near));
         assert!(outgoing.send(1, "", None).await.is_ok());
+        let start = Instant::now();
         let error = outgoing.send(2, &"x".repeat(100), None).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        // Timers are exact to a millisecond.
+        assert!((10_000..=10_001).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
         outgoing.broken().await;
         // Room or not, nothing follows half a message.
         let mut read = [0; 64];
@@ -106,7 +109,8 @@ mod tests {
             let mut read = vec![0; 64];
             let mut len = 0;
             while len < 300 {
-                sleep(WRITE_TIMEOUT / 2).await;
+                // Just in time, again and again.
+                sleep(WRITE_TIMEOUT - Duration::from_millis(2)).await;
                 len += far.read(&mut read).await.unwrap();
             }
         };
