@@ -141,6 +141,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[cfg(test)]
 mod tests {
     use tokio::io::duplex;
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -194,14 +195,35 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_slow_are_given_up() {
+        // Timers are exact to a millisecond.
+        let five_seconds = |start: Instant| (5000..=5001).contains(&start.elapsed().as_millis());
+        let start = Instant::now();
         assert!(ask(b"GET /metr").await.starts_with("HTTP/1.1 408 "));
+        assert!(five_seconds(start), "{:?}", start.elapsed());
         let (near, far) = duplex(16);
         // It asks, and never reads the answer.
         let asked = tokio::spawn(exchange(far, || "x".repeat(1000)));
         let mut near = near;
         near.write_all(b"GET /metrics HTT").await.unwrap();
         near.write_all(b"P/1.1\r\n\r\n").await.unwrap();
+        let start = Instant::now();
         assert_eq!(asked.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(five_seconds(start), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_just_in_time_is_answered() {
+        let (mut near, far) = duplex(64);
+        let asked = tokio::spawn(exchange(far, || "x".repeat(1000)));
+        near.write_all(b"GET /metrics HTT").await.unwrap();
+        sleep(READ_PATIENCE - Duration::from_millis(2)).await;
+        near.write_all(b"P/1.1\r\n\r\n").await.unwrap();
+        sleep(WRITE_PATIENCE - Duration::from_millis(2)).await;
+        let mut answer = String::new();
+        near.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("x"), "{answer}");
+        drop(near);
+        assert!(asked.await.unwrap().is_ok());
     }
 
     #[tokio::test]
