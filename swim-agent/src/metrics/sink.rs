@@ -32,9 +32,15 @@ pub(crate) struct Sink(Sender<String>);
 impl Sink {
     /// Starts the task that sends them. It ends with the sink.
     pub(crate) fn start(transport: Transport, address: String) -> Self {
-        let (lines, queue) = channel(LINES_MAX);
+        let (sink, queue) = Self::new();
         tokio::spawn(run(queue, transport, address, PAUSE));
-        Self(lines)
+        sink
+    }
+
+    /// The other end is the task's.
+    fn new() -> (Self, Receiver<String>) {
+        let (lines, queue) = channel(LINES_MAX);
+        (Self(lines), queue)
     }
 
     /// Whether there was room for it.
@@ -175,14 +181,16 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::metrics::table::Known;
+    use crate::metrics::{Metrics, prometheus};
 
     /// Longer than anything here takes.
     const LONG: Duration = Duration::from_secs(20);
 
     fn start(transport: Transport, address: String) -> Sink {
-        let (lines, queue) = channel(LINES_MAX);
+        let (sink, queue) = Sink::new();
         tokio::spawn(run(queue, transport, address, Duration::from_millis(10)));
-        Sink(lines)
+        sink
     }
 
     #[test]
@@ -249,10 +257,18 @@ mod tests {
         assert!(bytes == *b"again" || bytes == *b"lost\n");
     }
 
-    #[tokio::test]
-    async fn what_does_not_fit_is_dropped() {
-        let (lines, _queue) = channel(2);
-        let sink = Sink(lines);
-        assert_eq!([1, 2, 3].map(|_| sink.push("x\n".into())), [true, true, false]);
+    #[test]
+    fn what_does_not_fit_is_dropped() {
+        let (sink, queue) = Sink::new();
+        let metrics = Metrics::new(None, vec![sink]);
+        let dropped = || {
+            let text = prometheus::text(&Known::default(), &metrics.with(|measured| measured.own.clone()));
+            let line = text.lines().find_map(|line| line.strip_prefix("swim_metric_lines_dropped_total "));
+            line.unwrap().to_owned()
+        };
+        (0..4096).for_each(|_| metrics.record(Kind::Counter, "x", 1.0, 1));
+        assert_eq!((queue.len(), &*dropped()), (4096, "0"));
+        metrics.record(Kind::Counter, "x", 1.0, 1);
+        assert_eq!((queue.len(), &*dropped()), (4096, "1"));
     }
 }
