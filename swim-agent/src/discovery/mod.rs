@@ -45,4 +45,24 @@ mod tests {
         }
         assert!(parse(b"\0\x01\x84\0\0\x01\0\0\0\0\0\0\0\0\x21\0\x01").is_ok());
     }
+
+    /// What announces no more records than there are bytes for is read, until there is something wrong in it.
+    #[test]
+    fn records_announced_are_bounded() {
+        for (len, count) in [(18, 3), (19, 3), (20, 4), (9000, 1800)] {
+            for section in [4, 6, 8, 10] {
+                let parse_with = |count: u16| {
+                    // One question, then the rest; the first record of all has a name that points to itself.
+                    let mut bytes = b"\0\x01\x84\0\0\0\0\0\0\0\0\0\xc0\x0c\0\x21\0\x01".to_vec();
+                    bytes.resize(len, 0);
+                    bytes[5] = 1;
+                    let announced = u16::from_be_bytes([bytes[section], bytes[section + 1]]) + count - 1;
+                    bytes[section..section + 2].copy_from_slice(&announced.to_be_bytes());
+                    parse(&bytes).map(drop).unwrap_err()
+                };
+                assert_ne!(parse_with(count), SimpleDnsError::InsufficientData, "{count} in {len} bytes");
+                assert_eq!(parse_with(count + 1), SimpleDnsError::InsufficientData, "{count} and one in {len} bytes");
+            }
+        }
+    }
 }
