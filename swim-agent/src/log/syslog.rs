@@ -152,7 +152,31 @@ mod tests {
         }
         let mut line = vec![0; 16 << 10];
         let len = daemon.recv(&mut line).unwrap();
-        assert!(len <= TEXT_MAX + 100);
+        assert_eq!(line[..len], *syslog.line(&entry(&time, &text), std::process::id()).as_bytes());
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn long_text_is_cut() {
+        let path = std::env::temp_dir().join(format!("swim-syslog-long-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let _daemon = UnixDatagram::bind(&path).unwrap();
+        let syslog = Syslog::connect(&path, 16).unwrap();
+        let time = now();
+        let longest = "x".repeat(8 << 10);
+        let within_a_letter = format!("{}ä", &longest[1..]);
+        #[rustfmt::skip]
+        let table = [
+            // text                        is sent
+            (longest.clone(),              &longest[..]),
+            (format!("{longest}\n"),       &longest), // A line feed at the end is ours.
+            (format!("{longest}x"),        &longest),
+            (within_a_letter,              &longest[1..]),
+        ];
+        for (text, sent) in table {
+            let line = syslog.line(&entry(&time, &text), 7);
+            assert_eq!(line, format!("<132>Nov  2 20:38:30 serf[7]: agent: {sent}\n"), "{} bytes", text.len());
+        }
         std::fs::remove_file(&path).unwrap();
     }
 }
