@@ -141,6 +141,7 @@ const STEPS_MAX: usize = 12;
 mod tests {
     use std::fs;
     use std::path::Path;
+    use std::time::{Instant, UNIX_EPOCH};
 
     use super::*;
     use crate::rng::Rng;
@@ -170,6 +171,30 @@ mod tests {
             println!("round {round}: b\"{}\"", bytes.escape_ascii());
             cluster(&bytes);
         }
+    }
+
+    /// Other inputs each day: the committed ones, changed, and longer.
+    #[test]
+    #[ignore = "it takes ten seconds"]
+    fn each_for_ten_seconds() {
+        let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
+        let paths = fs::read_dir(fuzz.join("corpus/cluster")).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = paths.map(|path| fs::read(path).unwrap()).collect();
+        files.sort();
+        let (today, began) = (UNIX_EPOCH.elapsed().unwrap().as_secs() / 86_400, Instant::now());
+        let (mut rng, mut round) = (Rng::new(today), 0);
+        while began.elapsed() < Duration::from_secs(10) {
+            let mut bytes = files[rng.below(files.len() as u64) as usize].clone();
+            for _ in 0..=rng.below(4) {
+                let at = rng.below(bytes.len() as u64) as usize;
+                bytes[at] = rng.below(256) as u8;
+            }
+            bytes.extend((0..5 * rng.below(3)).map(|_| rng.below(256) as u8));
+            println!("round {round}: b\"{}\"", bytes.escape_ascii());
+            cluster(&bytes);
+            round += 1;
+        }
+        println!("cluster: {round} inputs");
     }
 
     /// Whatever the input says is a plan that can be run.

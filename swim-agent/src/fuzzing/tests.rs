@@ -1,7 +1,9 @@
 //! Without a fuzzer: the committed corpus, mutations of it, and random inputs.
 
-use std::fs;
+use core::time::Duration;
 use std::path::Path;
+use std::time::{Instant, UNIX_EPOCH};
+use std::{fs, thread};
 
 use super::TARGETS;
 
@@ -19,30 +21,53 @@ fn attack(what: &str, body: fn(&[u8]), bytes: &[u8]) {
     body(bytes);
 }
 
-#[test]
-fn corpora_and_mutations() {
+/// The committed inputs of a target, with their names; none where the folder was not packaged.
+fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
     if !fuzz.exists() {
-        return; // Packaged.
+        return Vec::new();
     }
+    let folder = fuzz.join("corpus").join(target);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "no corpus in {}", folder.display());
+    paths.iter().map(|path| (path.display().to_string(), fs::read(path).unwrap())).collect()
+}
+
+#[test]
+fn corpora_and_mutations() {
     let mut dice = Dice(1);
     for (target, body) in TARGETS {
-        let folder = fuzz.join("corpus").join(target);
-        let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        assert!(!paths.is_empty(), "no corpus in {}", folder.display());
-        for path in &paths {
-            let bytes = fs::read(path).unwrap();
-            attack(&path.display().to_string(), *body, &bytes);
+        for (name, bytes) in corpus(target) {
+            attack(&name, *body, &bytes);
             for round in 0..MUTATIONS {
-                let mut bytes = bytes.clone();
-                for _ in 0..=dice.below(3) {
-                    mutate(&mut bytes, &mut dice);
-                }
-                attack(&format!("{}, round {round}", path.display()), *body, &bytes);
+                attack(&format!("{name}, round {round}"), *body, &mutated(&bytes, &mut dice));
             }
         }
+    }
+}
+
+/// Other inputs each day, two targets at a time.
+#[test]
+#[ignore = "it takes ten seconds for two targets"]
+fn each_for_ten_seconds() {
+    let today = UNIX_EPOCH.elapsed().unwrap().as_secs() / 86_400;
+    for pair in TARGETS.chunks(2) {
+        thread::scope(|scope| {
+            for (target, body) in pair {
+                scope.spawn(move || {
+                    let (files, began) = (corpus(target), Instant::now());
+                    let (mut dice, mut round) = (Dice(today), 0);
+                    while began.elapsed() < Duration::from_secs(10) {
+                        let (name, bytes) = &files[dice.below(files.len())];
+                        attack(&format!("{name}, round {round}"), *body, &mutated(bytes, &mut dice));
+                        round += 1;
+                    }
+                    println!("{target}: {round} inputs");
+                });
+            }
+        });
     }
 }
 
@@ -56,6 +81,14 @@ fn random_inputs() {
             attack(&format!("{target}, random, round {round}"), *body, &bytes);
         }
     }
+}
+
+fn mutated(bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..=dice.below(3) {
+        mutate(&mut bytes, dice);
+    }
+    bytes
 }
 
 fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) {

@@ -357,7 +357,10 @@ impl<'a> Stage<'a> {
             Act::Crash { node } => self.crash(*node),
             Act::Restart { node, memory, moved } => self.restart(*node, *memory, *moved),
             Act::Impostor { node } => {
-                if self.nodes[*node as usize].running.len() == 1 {
+                // With too few to ask, impostors bear each other out, and each side keeps its names.
+                let disputed = 1 + self.nodes.iter().filter(|name| name.running.len() > 1).count();
+                let undisputed = self.nodes.iter().filter(|name| name.running.len() == 1).count();
+                if self.nodes[*node as usize].running.len() == 1 && (disputed == 1 || undisputed > disputed) {
                     let address = self.fresh_address();
                     self.start(*node, address, &[]);
                 }
