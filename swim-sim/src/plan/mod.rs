@@ -116,7 +116,7 @@ pub enum Act {
         /// It has another address than before.
         moved: bool,
     },
-    /// A second process starts elsewhere under the name of a node.
+    /// A second process starts elsewhere under the name of a node; of several names no more than there are others to ask.
     Impostor { node: u32 },
     /// Nothing of the process runs.
     Freeze { node: u32, first: First },
