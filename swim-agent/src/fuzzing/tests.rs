@@ -12,7 +12,7 @@ fn attack(what: &str, body: fn(&[u8]), bytes: &[u8]) {
     struct Shown<'a>(&'a str, &'a [u8]);
     impl Drop for Shown<'_> {
         fn drop(&mut self) {
-            if std::thread::panicking() {
+            if thread::panicking() {
                 println!("{}: b\"{}\"", self.0, self.1.escape_ascii());
             }
         }
