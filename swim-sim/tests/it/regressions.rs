@@ -97,6 +97,23 @@ fn event_at_least_once_seed_31354() {
     plan.run().unwrap_or_else(|failure| panic!("{failure}"));
 }
 
+/// An impostor that outlives whom it imitates was never introduced, if all that it was to join were out of reach.
+#[test]
+fn nobody_stays_dead_seed_19014_with_one_impostor_at_a_time() {
+    let plan: Plan = r#"{ "seed": 19014, "nodes": 3, "steps": [
+        {"at":10018,"what":{"UserEvent":{"node":2,"bytes":296}}},
+        {"at":10405,"what":{"Jump":{"node":2,"by":3200}}},
+        {"at":44178,"lasts":82981,"what":{"Mute":{"node":2}}},
+        {"at":65348,"lasts":22010,"what":{"Mute":{"node":1}}},
+        {"at":85296,"what":{"Impostor":{"node":2}}},
+        {"at":114145,"what":{"Impostor":{"node":3}}},
+        {"at":114676,"what":{"Crash":{"node":1}}}
+    ] }"#
+        .parse()
+        .expect("a plan");
+    plan.run().unwrap_or_else(|failure| panic!("{failure}"));
+}
+
 /// The swarm in small: small clusters, with whatever befalls them, and the same hash again.
 #[test]
 fn a_handful_of_seeds() {

@@ -80,7 +80,8 @@ impl Stage<'_> {
         }
     }
 
-    /// Whoever was started without a memory that holds is shown the way by an operator, and impostors to whom they
+    /// Whoever was started without a memory that holds, or outlived whom it imitates, is shown the way by an operator, and
+    /// impostors to whom they
     /// imitate: what they were to join may have been out of reach.
     pub(super) fn rejoin(&mut self) {
         for name in &self.nodes {
@@ -122,6 +123,8 @@ impl Stage<'_> {
                     if let Some(other) = name.running.first() {
                         name.address = self.world.address(*other);
                         name.last = Some(*other);
+                        // What it was to join may have been out of reach.
+                        name.lost = true;
                     }
                 }
             }
