@@ -81,8 +81,7 @@ impl Stage<'_> {
     }
 
     /// Whoever was started without a memory that holds, or outlived whom it imitates, is shown the way by an operator, and
-    /// impostors to whom they
-    /// imitate: what they were to join may have been out of reach.
+    /// impostors to whom they imitate: what they were to join may have been out of reach.
     pub(super) fn rejoin(&mut self) {
         for name in &self.nodes {
             if let [imitated, impostors @ ..] = &name.running[..] {
