@@ -122,8 +122,8 @@ impl Stage<'_> {
                     if let Some(other) = name.running.first() {
                         name.address = self.world.address(*other);
                         name.last = Some(*other);
-                        // What it was to join may have been out of reach.
-                        name.lost = true;
+                        // An impostor has outlived the first: what it was to join may have been out of reach.
+                        name.lost |= at == 0;
                     }
                 }
             }
