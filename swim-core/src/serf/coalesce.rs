@@ -409,6 +409,10 @@ mod tests {
         hear(&mut scene, 3, "b", "3", true);
         assert_eq!(told(&mut scene), ["2", "3"]);
         assert_eq!(scene.parts.timers.deadline(Timer::FlushUserEvents), None);
+        for payload in ["4", "4 again"] {
+            hear(&mut scene, 4, "a", payload, true);
+        }
+        assert_eq!(told(&mut scene), ["4", "4 again"], "those of one time count, too");
         scene.alive(1, b"");
         assert_eq!(told(&mut scene), [""; 0]);
         let claim = alive("c", 1, address(3), b"");

@@ -248,6 +248,7 @@ mod tests {
             ("*",               "",           None),
             ("\\",              "",           None),
             (r"\é",             "é",          None),
+            (r"\u0041",         "A",          None),         // an escape of others
             ("(((a{100}){100}){100})", "a",   None),         // too large
         ];
         for (expression, value, matches) in table {

@@ -263,6 +263,34 @@ fn a_leave_that_is_not_ours_is_refuted() {
     assert_eq!(said, [expected]);
 }
 
+/// Whether we leave or make another one leave: those who are leaving themselves need not be told.
+#[test]
+fn a_leave_is_announced_to_the_living_only() {
+    for (status, announced) in [(Alive, 1), (Leaving, 0), (Left, 0), (Failed, 0)] {
+        let mut scene = Scene::with(status);
+        scene.serf.force_leave(&mut scene.parts.cx(), &mut scene.swim, b"other", false);
+        assert_eq!(scene.said().len(), announced, "{status:?}, another one's leave");
+        let mut scene = Scene::with(status);
+        scene.serf.leave(&mut scene.parts.cx(), &mut scene.swim);
+        assert_eq!(scene.said().len(), announced, "{status:?}, our leave");
+    }
+}
+
+/// Each is counted once, and changes nothing.
+#[test]
+fn messages_that_are_none_are_counted() {
+    let push_pull = 2;
+    for (message, malformed, unknown) in
+        [(&b""[..], 0, 0), (&[0], 1, 0), (&[push_pull], 1, 0), (&[200], 0, 1), (&[200, 1, 2], 0, 1)]
+    {
+        let mut scene = Scene::new();
+        scene.serf.handle_message(&mut scene.parts.cx(), &mut scene.swim, message);
+        let stats = &scene.parts.stats;
+        assert_eq!((stats.messages_malformed, stats.serf_messages_unknown), (malformed, unknown), "{message:?}");
+        assert_eq!(scene.serf.queue_len(), 0);
+    }
+}
+
 /// Back within a minute is a flap; members that failed or left are forgotten after a day each.
 #[test]
 fn the_gone_are_remembered_for_a_day() {

@@ -918,6 +918,20 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "compression")]
+    #[test]
+    fn short_content_is_not_compressed() {
+        for (len, compressed) in [(LZ4_LEN_MIN - 1, false), (LZ4_LEN_MIN, true)] {
+            let mut envelope = envelope(Config::native());
+            let mut buf = Vec::new();
+            let mut packet = envelope.begin(&mut buf, false);
+            packet.push_bytes(&vec![8; len]);
+            packet.finish(&mut rng());
+            assert_eq!((buf[1] & FLAG_LZ4 != 0, buf.len() < len), (compressed, compressed), "{len}");
+            assert_eq!(opened(&mut envelope, &buf), Ok(vec![Ok(vec![8; len])]));
+        }
+    }
+
     #[test]
     fn nested_and_truncated() {
         let serf = &mut envelope(Config::serf());
@@ -936,7 +950,10 @@ mod tests {
         let bad_part = b"\x07\x03\x00\x02\x00\x02\x00\x02\x08x\x09\x00\x08y";
         let parts = opened(serf, bad_part).unwrap();
         assert_eq!(parts, [Ok(b"\x08x".to_vec()), Err(PartError::Decompression), Ok(b"\x08y".to_vec())]);
-        assert_eq!(opened(serf, b"\x07\x01\x00\x01\x0c"), Ok(vec![Ok(b"\x0c".to_vec())]));
+        for kind in [kind::CHECKSUM, KIND_MAX] {
+            assert_eq!(opened(serf, &[7, 1, 0, 1, kind]), Ok(vec![Ok(vec![kind])]));
+        }
+        assert_eq!(opened(serf, &[KIND_MAX, b'x']), Ok(vec![Ok(vec![KIND_MAX, b'x'])]));
     }
 
     #[cfg(feature = "compression")]

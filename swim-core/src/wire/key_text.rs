@@ -24,6 +24,8 @@ use super::keyring::{KEY_LEN_MAX, Key};
 /// assert_eq!(text.as_str(), "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=");
 /// assert_eq!(text.key(), Some(key));
 /// assert!(!format!("{text:?}").contains("AQEB"));
+/// let seen = std::collections::HashSet::from([text.clone()]);
+/// assert!(seen.contains(text.as_str()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -168,6 +168,24 @@ fn new_seeds_are_tried_soon() {
     assert!(scene.wait() < Duration::from_secs(2));
 }
 
+/// Short intervals make haste shorter.
+#[test]
+fn new_seeds_are_tried_sooner_than_others() {
+    let interval = Duration::from_millis(100);
+    let mut scene = scene(Config { heal_interval: interval, heal_interval_max: interval, ..Config::default() });
+    scene.seeds(&[address(5)]);
+    assert!((interval / 4..=interval * 3 / 4).contains(&scene.wait()), "{:?}", scene.wait());
+}
+
+/// An earlier run has had company: events that are sent again are not from before its time.
+#[test]
+fn the_restored_have_had_company() {
+    let mut scene = scene(steady());
+    assert!(scene.serf.heals_without_replay());
+    scene.serf.restore(&mut scene.parts.stats, crate::serf::snapshot::Restored::default());
+    assert!(!scene.serf.heals_without_replay());
+}
+
 /// However the names change and whatever happens, two ticks in one interval are the most.
 #[test]
 fn ticks_are_bounded() {
@@ -315,6 +333,7 @@ fn nothing_is_tried_if_it_is_not_wanted() {
     assert!(!scene.serf.poll_resolve());
     scene.pass(Duration::from_secs(3600));
     assert_eq!(scene.serf.poll_heal(), None);
+    assert!(scene.serf.heal.seeds.is_empty(), "nor kept");
     scene.serf.check();
 }
 

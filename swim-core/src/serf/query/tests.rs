@@ -415,6 +415,22 @@ fn overlong_answers_are_not_relayed() {
     }
 }
 
+/// However many somebody wants passed on before we come to send anything.
+#[test]
+fn messages_that_wait_to_be_sent_are_bounded() {
+    let mut scene = Scene::new();
+    let destination = Destination { ip: Some(address(9).ip()), port: 7946, zone: b"" };
+    let mut message = Vec::new();
+    Codec::Native.encode_serf_relay(&Relay { destination, name: b"b", inner: b"\x05x" }, &mut message);
+    for (more, over) in [(1024, 0), (1, 1), (2, 3)] {
+        (0..more).for_each(|_| scene.receive(&message));
+        assert_eq!(scene.parts.stats.user_messages_over_limit, over);
+    }
+    assert_eq!(scene.sent().len(), 1024);
+    scene.receive(&message);
+    assert_eq!((scene.sent().len(), scene.parts.stats.user_messages_over_limit), (1, 3));
+}
+
 /// The asker is one of those asked; nothing of that goes through the network.
 #[test]
 fn we_answer_ourselves() {
