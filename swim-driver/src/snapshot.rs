@@ -66,7 +66,7 @@ impl SnapshotFile {
     /// Opens or creates the file, reads all of it, and drops a torn last line. Lines that cannot be read are logged and
     /// skipped; they go with the next compaction.
     pub(crate) fn open(path: &Path) -> io::Result<Opened> {
-        let mut file = open_for_append(path)?;
+        let mut file = options_for_append().create(true).open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
@@ -325,20 +325,29 @@ impl Writer {
         let mut name = self.path.clone().into_os_string();
         name.push(".compact");
         let beside = PathBuf::from(name);
-        let mut file = open_for_append(&beside)?;
-        // There may be one left over from a crash.
-        truncate(&beside, 0)?;
-        if let Ok(metadata) = self.file.metadata() {
-            file.set_permissions(metadata.permissions())?;
+        // There may be one left over from a crash; or somebody's link, whose target must not be written to.
+        let _ = fs::remove_file(&beside);
+        let mut file = options_for_append().create_new(true).open(&beside)?;
+        let written = self.fill(&mut file, lines).and_then(|()| fs::rename(&beside, &self.path));
+        if let Err(error) = written {
+            // Half a file is of no use to anybody, and on a full disk it is in the way.
+            let _ = fs::remove_file(&beside);
+            return Err(error);
         }
-        file.write_all(lines)?;
-        file.sync_all()?;
-        fs::rename(&beside, &self.path)?;
         sync_directory(&self.path);
         let len = lines.len() as u64;
         (self.file, self.len, self.torn) = (file, len, false);
         debug!(len, elapsed = ?started.elapsed(), "snapshot compacted");
         Ok(len)
+    }
+
+    /// Brings `lines` to the disk in a file that is closed to whom the present one is closed to.
+    fn fill(&self, file: &mut File, lines: &[u8]) -> io::Result<()> {
+        if let Ok(metadata) = self.file.metadata() {
+            file.set_permissions(metadata.permissions())?;
+        }
+        file.write_all(lines)?;
+        file.sync_all()
     }
 }
 
@@ -381,12 +390,12 @@ fn parse(text: &[u8]) -> Vec<Record<'static>> {
     records
 }
 
-fn open_for_append(path: &Path) -> io::Result<File> {
+fn options_for_append() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true);
+    options.read(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
-    options.open(path)
+    options
 }
 
 /// Not through the handle that appends: on Windows such a one may not shorten the file.

@@ -318,6 +318,35 @@ fn compaction_replaces_the_file_itself() {
     assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
+/// Where others may make files, one of them may have put a link where the new file is to be.
+#[cfg(unix)]
+#[test]
+fn compaction_does_not_follow_a_link_beside_the_file() {
+    let directory = Directory::with(b"clock: 1\n");
+    let precious = directory.0.join("precious");
+    fs::write(&precious, b"as it was").unwrap();
+    std::os::unix::fs::symlink(&precious, directory.beside()).unwrap();
+    let running = Running::new(directory.open());
+    running.0.compact(b"clock: 2\n".to_vec());
+    running.sync();
+    assert_eq!(fs::read(&precious).unwrap(), b"as it was");
+    assert!(!fs::symlink_metadata(directory.file()).unwrap().is_symlink());
+    assert_eq!(directory.text(), b"clock: 2\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_failed_compaction_leaves_nothing_beside_the_file() {
+    let directory = Directory::with(b"clock: 1\n");
+    let running = Running::new(directory.open());
+    // Nothing can be renamed to a directory that is not empty.
+    fs::remove_file(directory.file()).unwrap();
+    fs::create_dir_all(directory.file().join("in the way")).unwrap();
+    running.0.compact(b"clock: 2\n".to_vec());
+    running.sync();
+    assert!(!directory.beside().exists());
+}
+
 /// A compaction that fails leaves the old file, loses no line, and is tried again half a minute later.
 #[test]
 fn a_failed_compaction_changes_nothing() {
