@@ -172,9 +172,9 @@ impl<R: Runtime> Cluster<R> {
     /// Joins the cluster that the seeds are members of, by exchanging the full state with each of them.
     ///
     /// A seed is `host`, `host:port`, `ip`, `ip:port`, `[ipv6]:port` or a bare `ipv6`, optionally with `name/` in
-    /// front, as for Serf. The default port is the one bound here. Host names are resolved side by side, for as long as a
-    /// stream may take (`swim.stream_timeout`), and every address of a name is tried. One seed reached is enough. User
-    /// events from before the join are not replayed.
+    /// front, as for Serf. The default port is the one bound here. Host names are resolved side by side, 64 at once, each
+    /// for as long as a stream may take (`swim.stream_timeout`), and every address of a name is tried. One seed reached is
+    /// enough. User events from before the join are not replayed.
     ///
     /// Seeds that were reached are not given up later: like [`Options::seeds`] they are tried again when they are no
     /// members any more, say after a long partition. The last 16 different ones are kept.

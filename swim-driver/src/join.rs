@@ -4,6 +4,7 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::pin::Pin;
 use core::task::Poll;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Instant as StdInstant;
 
@@ -136,20 +137,22 @@ struct Seed {
     targets: Result<Vec<Target>, SeedError>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Target {
     address: SocketAddr,
     result: Option<Result<(), ExchangeError>>,
 }
 
 impl Seeds {
-    /// Resolves all of them side by side, so that one slow name costs no more than itself.
+    /// Resolves all of them side by side, so that one slow name costs no more than itself. Of thousands, which a client
+    /// of an agent can name, [`LOOKUPS_MAX`] at a time: look-ups take threads, or wait for some. What is there twice is
+    /// looked up once.
     pub(crate) async fn resolve<R: Runtime, S: AsRef<str>>(shared: &Shared<R>, seeds: &[S]) -> Self {
-        let lookups = seeds.iter().map(|seed| {
-            let text = seed.as_ref();
-            async move { Seed { text: text.into(), targets: targets(shared, text).await } }
-        });
-        Self(all(lookups).await)
+        let texts: BTreeSet<&str> = seeds.iter().map(AsRef::as_ref).collect();
+        let lookups = texts.iter().map(|text| targets(shared, text));
+        let found: BTreeMap<&str, _> = texts.iter().copied().zip(all(lookups, LOOKUPS_MAX).await).collect();
+        let seeds = seeds.iter().map(AsRef::as_ref);
+        Self(seeds.map(|text| Seed { text: text.into(), targets: found[text].clone() }).collect())
     }
 
     /// The same without a join: of each seed the text, and every address or why there is none.
@@ -316,8 +319,8 @@ fn parse(text: &str, default_port: u16) -> Result<(&str, u16), &'static str> {
     Ok((host, port))
 }
 
-/// Runs all futures side by side and gives their results in order.
-async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+/// Runs all futures side by side, at most `max` at once, and gives their results in order.
+async fn all<F: Future>(futures: impl Iterator<Item = F>, max: usize) -> Vec<F::Output> {
     enum Slot<F: Future> {
         Running(Pin<Box<F>>),
         Done(F::Output),
@@ -325,16 +328,20 @@ async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     impl<F: Future> Unpin for Slot<F> {}
     let mut slots: Vec<_> = futures.map(|future| Slot::Running(Box::pin(future))).collect();
     core::future::poll_fn(|cx| {
-        let mut pending = false;
+        let mut running = 0;
         for slot in &mut slots {
             if let Slot::Running(future) = slot {
+                // A future that is not polled has not begun.
+                if running == max {
+                    break;
+                }
                 match future.as_mut().poll(cx) {
                     Poll::Ready(output) => *slot = Slot::Done(output),
-                    Poll::Pending => pending = true,
+                    Poll::Pending => running += 1,
                 }
             }
         }
-        if pending { Poll::Pending } else { Poll::Ready(()) }
+        if running > 0 { Poll::Pending } else { Poll::Ready(()) }
     })
     .await;
     let done = slots.into_iter().filter_map(|slot| match slot {
@@ -344,12 +351,18 @@ async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     done.collect()
 }
 
+/// Look-ups of one join at once.
+const LOOKUPS_MAX: usize = 64;
+
 #[cfg(test)]
 mod tests {
+    use core::cell::Cell;
+
     use futures_lite::future::{block_on, yield_now};
     use swim_core::node::input::StreamFailure;
 
     use super::*;
+    use crate::testing::shared;
 
     #[test]
     fn seeds_are_read_as_serf_reads_them() {
@@ -432,6 +445,38 @@ mod tests {
             }
             n
         });
-        assert_eq!(block_on(all(slow_first)), [3, 2, 1, 0]);
+        assert_eq!(block_on(all(slow_first, LOOKUPS_MAX)), [3, 2, 1, 0]);
+    }
+
+    /// Whoever has waited goes on as soon as another has ended, and nobody is forgotten.
+    #[test]
+    fn no_more_than_allowed_at_once() {
+        for (count, most) in [(LOOKUPS_MAX, LOOKUPS_MAX), (LOOKUPS_MAX + 1, LOOKUPS_MAX), (1000, LOOKUPS_MAX)] {
+            let (running, peak) = (&Cell::new(0), &Cell::new(0));
+            let futures = (0..count).map(|n| async move {
+                running.set(running.get() + 1);
+                peak.set(peak.get().max(running.get()));
+                for _ in 0..n % 3 {
+                    yield_now().await;
+                }
+                // One that began has been counted before it waits for the first time.
+                yield_now().await;
+                running.set(running.get() - 1);
+                n
+            });
+            assert_eq!(block_on(all(futures, LOOKUPS_MAX)), (0..count).collect::<Vec<_>>());
+            assert_eq!((running.get(), peak.get()), (0, most), "{count}");
+        }
+    }
+
+    #[test]
+    fn what_is_named_twice_is_looked_up_once() {
+        let shared = shared();
+        let names = ["b.example", "10.0.0.9", "a.example", "b.example", "10.0.0.9"];
+        let Seeds(seeds) = block_on(Seeds::resolve(&shared, &names));
+        assert_eq!(shared.runtime.resolved(), ["a.example", "b.example"]);
+        assert_eq!(seeds.iter().map(|seed| &*seed.text).collect::<Vec<_>>(), names);
+        let addresses = seeds.iter().map(|seed| seed.targets.as_ref().map_or(0, Vec::len));
+        assert_eq!(addresses.collect::<Vec<_>>(), [0, 1, 0, 0, 1]);
     }
 }

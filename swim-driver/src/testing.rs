@@ -15,8 +15,17 @@ use crate::runtime::{Listener, Runtime, Udp};
 use crate::shared::{Clock, Shared, lock};
 
 /// Does not run anything: tests poll what they look at.
-#[derive(Debug)]
-pub(crate) struct Scripted;
+#[derive(Debug, Default)]
+pub(crate) struct Scripted {
+    resolved: Mutex<Vec<String>>,
+}
+
+impl Scripted {
+    /// The names that were to be resolved so far.
+    pub(crate) fn resolved(&self) -> Vec<String> {
+        lock(&self.resolved).clone()
+    }
+}
 
 type Datagram = (Vec<u8>, SocketAddr);
 
@@ -75,7 +84,7 @@ impl Runtime for Scripted {
     type Stream = Cursor<Vec<u8>>;
 
     fn current() -> io::Result<Self> {
-        Ok(Self)
+        Ok(Self::default())
     }
 
     fn udp(&self, _socket: std::net::UdpSocket) -> io::Result<ScriptedUdp> {
@@ -96,7 +105,8 @@ impl Runtime for Scripted {
 
     fn spawn(&self, _task: impl Future<Output = ()> + Send + 'static) {}
 
-    async fn resolve(&self, _host: &str, _port: u16) -> io::Result<Vec<SocketAddr>> {
+    async fn resolve(&self, host: &str, _port: u16) -> io::Result<Vec<SocketAddr>> {
+        lock(&self.resolved).push(host.to_owned());
         Err(io::ErrorKind::NotFound.into())
     }
 }
@@ -107,5 +117,5 @@ pub(crate) const OWN: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(core::n
 pub(crate) fn shared() -> Arc<Shared<Scripted>> {
     let clock = Clock::start();
     let node = Traced::new(Config::lan("a", OWN), [7; 32], clock.now(), None).expect("a good configuration");
-    Arc::new(Shared::new(Scripted, clock, node, None, None, OWN, Vec::new()))
+    Arc::new(Shared::new(Scripted::default(), clock, node, None, None, OWN, Vec::new()))
 }
