@@ -48,6 +48,7 @@ use swim_driver::{Listener, Runtime, Udp};
 use tokio::io::ReadBuf;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 pub use swim_driver::swim_core;
 pub use swim_driver::{
@@ -107,8 +108,18 @@ impl Runtime for Tokio {
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         // Not `tokio::net::lookup_host`: that one wants to be called on the runtime.
         let host = host.to_owned();
-        let lookup = self.0.spawn_blocking(move || (host, port).to_socket_addrs().map(Iterator::collect));
-        lookup.await.map_err(io::Error::other)?
+        self.aside(move || (host, port).to_socket_addrs().map(Iterator::collect)).await?
+    }
+}
+
+impl Tokio {
+    /// Does `work` on a thread that may block. Work whose turn has not come when the future is dropped is not done: who
+    /// gives up waiting for a resolver must not leave the queue of those threads longer.
+    async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn_blocking_on(work, &self.0);
+        let done = tasks.join_next().await.expect("a task has just been spawned");
+        done.map_err(io::Error::other)
     }
 }
 
@@ -191,5 +202,40 @@ impl AsyncWrite for Stream {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         tokio::io::AsyncWrite::poll_shutdown(Pin::new(&mut self.0), cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::pin::pin;
+    use core::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+
+    use futures_lite::future::poll_once;
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    #[test]
+    fn work_that_nobody_waits_for_is_not_begun() {
+        let runtime = Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        let tokio = Tokio(runtime.handle().clone());
+        let (go_on, told) = channel::<()>();
+        let begun = Arc::new(AtomicBool::new(false));
+        runtime.block_on(async {
+            let mut first = pin!(tokio.aside(move || told.recv()));
+            assert!(poll_once(&mut first).await.is_none());
+            let begins = Arc::clone(&begun);
+            {
+                let given_up = pin!(tokio.aside(move || begins.store(true, Ordering::Relaxed)));
+                assert!(poll_once(given_up).await.is_none());
+            }
+            drop(go_on);
+            assert!(first.await.unwrap().is_err());
+            // The one thread does what it is given in order.
+            tokio.aside(|| ()).await.unwrap();
+        });
+        assert!(!begun.load(Ordering::Relaxed));
     }
 }
