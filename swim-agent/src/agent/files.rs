@@ -52,15 +52,19 @@ pub(crate) fn read_keyring(path: &Path) -> Result<Keyring, String> {
         format!("{call} {shown}: {}", io_text(&error))
     })?;
     parse_keyring(&bytes).map_err(|error| match error {
-        KeyringFault::NoList(error) => format!("Failed to decode keyring file {shown}: {error}"),
+        KeyringFault::NoList { line, column } => {
+            format!("Failed to decode keyring file {shown}: not a list of texts at line {line} column {column}")
+        }
         KeyringFault::Other(text) => text,
     })
 }
 
 /// The keys that a file's bytes say.
 pub(crate) fn parse_keyring(bytes: &[u8]) -> Result<Keyring, KeyringFault> {
-    let texts: Zeroizing<Vec<String>> =
-        serde_json::from_slice(bytes).map(Zeroizing::new).map_err(KeyringFault::NoList)?;
+    let texts: Zeroizing<Vec<String>> = serde_json::from_slice(bytes)
+        .map(Zeroizing::new)
+        // What it says itself may quote a key.
+        .map_err(|error| KeyringFault::NoList { line: error.line(), column: error.column() })?;
     if texts.is_empty() {
         return Err(KeyringFault::Other("Keyring file contains no keys".to_owned()));
     }
@@ -86,11 +90,11 @@ pub(crate) fn keyring_text(ring: &Keyring) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec_pretty(&keys)
 }
 
-/// Why bytes are no file of keys.
+/// Why bytes are no file of keys. Shows none of them.
 #[derive(Debug)]
 pub(crate) enum KeyringFault {
-    /// They are no JSON, or no list of texts.
-    NoList(serde_json::Error),
+    /// They are no JSON, or no list of texts, from here on.
+    NoList { line: usize, column: usize },
     /// One message for a person.
     Other(String),
 }
@@ -201,3 +205,17 @@ mod tests {
         }
     }
 }
+
+    /// A key that somebody forgot to put into a list, say, must not end up in a log.
+    #[test]
+    fn faults_do_not_show_keys() {
+        let key = "T9jncgl9mbLus+baTTa7q7nPSUrXwbDi2dhbtqir37s=";
+        let texts = ["\"KEY\"", "{\"KEY\": \"KEY\"}", "[\"KEY\", 5]", "[[\"KEY\"]]", "[\"KEY", "[\"KEY!\"]", "KEY"];
+        for text in texts.map(|text| text.replace("KEY", key)) {
+            let fault = parse_keyring(text.as_bytes()).unwrap_err();
+            assert!(!format!("{fault:?}").contains("T9j"), "{fault:?}");
+        }
+        let directory = Directory::new("bare");
+        let error = read_keyring(&directory.file("bare", &format!("\n\"{key}\""))).unwrap_err();
+        assert!(error.ends_with(": not a list of texts at line 2 column 46"), "{error}");
+    }

@@ -202,9 +202,16 @@ fn apply(
 }
 
 fn wrong_type(name: &str, expected: &str, value: &Value) -> String {
-    let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    format!("'{name}' expected type '{expected}', got unconvertible type '{}', value: '{shown}'", go_type(value))
+    let shown = match value.as_str() {
+        _ if SECRETS.contains(&name) => "(not shown)".to_owned(),
+        Some(text) => format!("'{text}'"),
+        None => format!("'{value}'"),
+    };
+    format!("'{name}' expected type '{expected}', got unconvertible type '{}', value: {shown}", go_type(value))
 }
+
+/// Keys whose values are not for logs, not even where they are wrong.
+const SECRETS: [&str; 2] = ["encrypt_key", "rpc_auth"];
 
 fn go_type(value: &Value) -> &'static str {
     match value {
@@ -334,6 +341,9 @@ mod tests {
             (r#"{"node_name": 5, "tags": {"a": 1}}"#, "2 error(s) decoding:\n\n\
                 * 'node_name' expected type 'string', got unconvertible type 'float64', value: '5'\n\
                 * 'tags[a]' expected type 'string', got unconvertible type 'float64', value: '1'"),
+            (r#"{"encrypt_key": ["hush"], "Rpc_Auth": 1234}"#, "2 error(s) decoding:\n\n\
+                * 'encrypt_key' expected type 'string', got unconvertible type '[]interface {}', value: (not shown)\n\
+                * 'rpc_auth' expected type 'string', got unconvertible type 'float64', value: (not shown)"),
             (r#"{"protocol": 1.5}"#, "1 error(s) decoding:\n\n\
                 * 'protocol' expected type 'int', got unconvertible type 'float64', value: '1.5'"),
             (r#"{"mdns": {"interfac": "x"}}"#, "1 error(s) decoding:\n\n\
