@@ -101,6 +101,8 @@ pub(crate) enum KeyringFault {
 
 /// Puts a new file in the place of the old one, or leaves that untouched.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    // The file is to be replaced, and not a link to it: the old keys would stay where the link led.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut temporary = PathBuf::from(path).into_os_string();
     temporary.push(".new");
     let written = write_new(Path::new(&temporary), text).and_then(|()| fs::rename(&temporary, path));
@@ -166,6 +168,19 @@ mod tests {
     }
 
     #[test]
+    fn links_stay_links() {
+        let directory = Directory::new("link");
+        fs::create_dir(directory.0.join("kept")).unwrap();
+        let file = directory.file("kept/tags.json", "{}");
+        let link = directory.0.join("link.json");
+        std::os::unix::fs::symlink("kept/tags.json", &link).unwrap();
+        write_tags(&link, &[("role", "web")].into_iter().collect()).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "{\n  \"role\": \"web\"\n}");
+        assert_eq!(fs::read_dir(directory.0.join("kept")).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
     fn what_cannot_be_read_is_left_alone() {
         let directory = Directory::new("torn");
         let torn = directory.file("torn.json", "{\"role\": \"we");
@@ -204,7 +219,6 @@ mod tests {
             assert!(error.starts_with("Failed to "), "{error}");
         }
     }
-}
 
     /// A key that somebody forgot to put into a list, say, must not end up in a log.
     #[test]
@@ -219,3 +233,4 @@ mod tests {
         let error = read_keyring(&directory.file("bare", &format!("\n\"{key}\""))).unwrap_err();
         assert!(error.ends_with(": not a list of texts at line 2 column 46"), "{error}");
     }
+}
