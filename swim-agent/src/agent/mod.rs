@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use swim_tokio::swim_core::Event;
+use swim_tokio::swim_core::ids::Name;
 use swim_tokio::swim_core::serf::config::Life;
 use swim_tokio::swim_core::serf::query::Query;
 use swim_tokio::swim_core::serf::tags::Tags;
@@ -137,7 +138,7 @@ impl Agent {
 
     /// Tells everybody something.
     pub(crate) fn user_event(&self, name: &[u8], payload: Option<&[u8]>, coalesce: bool) -> Result<(), UserEventError> {
-        let shown = String::from_utf8_lossy(name);
+        let shown = Name::from(name);
         let payload_shown = String::from_utf8_lossy(payload.unwrap_or_default());
         debug!(target: "agent", "Requesting user event send: {shown}. Coalesced: {coalesce}. Payload: {payload_shown:?}");
         let sent = self.cluster.user_event(name, payload, coalesce);
@@ -147,13 +148,13 @@ impl Agent {
     /// Asks the members something.
     pub(crate) fn query(&self, query: &Query<'_>) -> Result<Answers, AskError> {
         let payload = String::from_utf8_lossy(query.payload.unwrap_or_default());
-        debug!(target: "agent", "Requesting query send: {}. Payload: {payload:?}", String::from_utf8_lossy(query.name));
+        debug!(target: "agent", "Requesting query send: {}. Payload: {payload:?}", Name::from(query.name));
         self.cluster.query(*query)
     }
 
     /// Makes a failed member leave.
     pub(crate) async fn force_leave(&self, name: &[u8], prune: bool) -> Result<(), LeaveError> {
-        let shown = String::from_utf8_lossy(name);
+        let shown = Name::from(name);
         info!(target: "agent", "Force leaving node{}: {shown}", if prune { " (prune)" } else { "" });
         self.cluster.force_leave(name, prune).await
     }

@@ -49,11 +49,11 @@ impl Occurrence {
         }
     }
 
-    /// As a line of the log names it.
+    /// As a line of the log names it. Names come from whoever is a member, and must not begin a line of their own.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Members { kind, .. } => kind.as_str().to_owned(),
-            Self::User { name, .. } => format!("user-event: {}", String::from_utf8_lossy(name)),
+            Self::User { name, .. } => format!("user-event: {}", Name::from(&**name)),
             Self::Query { name, .. } => format!("query: {name}"),
         }
     }
@@ -156,6 +156,14 @@ mod tests {
         async fn next(&mut self) -> Option<Event> {
             self.0.pop_front()
         }
+    }
+
+    #[test]
+    fn names_cannot_forge_lines() {
+        let name = b"x\n2024/01/01 00:00:00 [INFO] agent: all is well\x1b[2J\xff";
+        let user = Occurrence::User { ltime: LamportTime(1), name: (*name).into(), payload: None, coalesce: false };
+        let expected = r"user-event: x\n2024/01/01 00:00:00 [INFO] agent: all is well\u{1b}[2J\xff";
+        assert_eq!(user.describe(), expected);
     }
 
     /// As many as the bound says are one list; more of the same kind are another.
