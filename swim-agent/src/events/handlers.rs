@@ -6,10 +6,11 @@
 
 use core::time::Duration;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use swim_tokio::EVENTS_MAX;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::JoinSet;
@@ -62,6 +63,8 @@ pub(crate) struct Policy {
 #[derive(Clone)]
 pub(crate) struct Handlers {
     list: Arc<Mutex<Vec<Arc<Handler>>>>,
+    /// The list is another.
+    replaced: Arc<Notify>,
     jobs: Sender<Arc<Occurrence>>,
 }
 
@@ -70,22 +73,26 @@ impl Handlers {
     pub(crate) fn start(list: Vec<Arc<Handler>>, policy: Policy, agent: Arc<Agent>) -> Self {
         let list = Arc::new(Mutex::new(list));
         let (jobs, mut incoming) = channel::<Arc<Occurrence>>(EVENTS_MAX);
-        let handlers = Self { list: Arc::clone(&list), jobs };
+        let replaced = Arc::new(Notify::new());
+        let handlers = Self { list: Arc::clone(&list), replaced: Arc::clone(&replaced), jobs };
         tokio::spawn(async move {
             let mut queue = Queue::new(policy);
             let mut runs = JoinSet::new();
             loop {
-                // Waits for the one or the other; the queue itself is bounded.
+                // Waits for any of them; the queue itself is bounded.
                 tokio::select! {
-                    occurrence = incoming.recv() => {
-                        let Some(occurrence) = occurrence else { return };
-                        let wanted = matching(&list, &occurrence);
-                        wanted.into_iter().for_each(|handler| queue.add(handler, &occurrence));
-                    }
+                    // Before another run begins, so that none is of a handler that is gone.
+                    biased;
+                    () = replaced.notified() => queue.retain(&lock(&list)),
                     Some(ended) = runs.join_next() => {
                         if let Ok(handler) = ended {
                             queue.ended(&handler);
                         }
+                    }
+                    occurrence = incoming.recv() => {
+                        let Some(occurrence) = occurrence else { return };
+                        let wanted = matching(&list, &occurrence);
+                        wanted.into_iter().for_each(|handler| queue.add(handler, &occurrence));
                     }
                 }
                 while let Some((handler, occurrence)) = queue.next() {
@@ -111,15 +118,32 @@ impl Handlers {
         }
     }
 
-    /// Takes over another list. What is running goes on.
+    /// Takes over another list. What is running goes on; what waits for a handler that is not in it is dropped.
     pub(crate) fn replace(&self, list: Vec<Arc<Handler>>) {
-        *self.list.lock().unwrap_or_else(PoisonError::into_inner) = list;
+        let mut current = lock(&self.list);
+        let old = core::mem::take(&mut *current);
+        *current = known_again(old, list);
+        drop(current);
+        self.replaced.notify_one();
     }
 }
 
+/// `list` with what is in `old` as well taken from there, each once: a handler that stays is the same one, with what it
+/// runs and what waits for it.
+fn known_again(mut old: Vec<Arc<Handler>>, list: Vec<Arc<Handler>>) -> Vec<Arc<Handler>> {
+    let find = |handler| match old.iter().position(|other| *other == handler) {
+        Some(index) => old.remove(index),
+        None => handler,
+    };
+    list.into_iter().map(find).collect()
+}
+
 fn matching(list: &Mutex<Vec<Arc<Handler>>>, occurrence: &Occurrence) -> Vec<Arc<Handler>> {
-    let list = list.lock().unwrap_or_else(PoisonError::into_inner);
-    list.iter().filter(|handler| handler.filter.matches(occurrence)).cloned().collect()
+    lock(list).iter().filter(|handler| handler.filter.matches(occurrence)).cloned().collect()
+}
+
+fn lock(list: &Mutex<Vec<Arc<Handler>>>) -> MutexGuard<'_, Vec<Arc<Handler>>> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn run(agent: &Agent, handler: &Handler, occurrence: &Occurrence, limit: Option<Duration>) {
@@ -155,6 +179,18 @@ impl Queue {
             return;
         }
         self.waiting.push_back((handler, Arc::clone(occurrence)));
+    }
+
+    /// Drops what waits for handlers that are not in `list`.
+    fn retain(&mut self, list: &[Arc<Handler>]) {
+        self.waiting.retain(|(handler, occurrence)| {
+            let stays = list.iter().any(|other| Arc::ptr_eq(other, handler));
+            if !stays {
+                let (script, what) = (&handler.script, occurrence.describe());
+                warn!(target: "agent", "Not running script '{script}' for {what}: it is no longer configured");
+            }
+            stays
+        });
     }
 
     /// What is to be run now.
@@ -254,11 +290,41 @@ mod tests {
     #[test]
     fn what_waits_for_the_task_is_bounded() {
         let (jobs, incoming) = channel(EVENTS_MAX);
-        let handlers = Handlers { list: Arc::new(Mutex::new(vec![handler("a")])), jobs };
+        let handlers = Handlers { list: Arc::new(Mutex::new(vec![handler("a")])), replaced: Arc::default(), jobs };
         for (more, waiting) in [(EVENTS_MAX, EVENTS_MAX), (1, EVENTS_MAX)] {
             (0..more).for_each(|_| handlers.handle(&event(1)));
             assert_eq!(incoming.len(), waiting);
         }
+    }
+
+    /// As many as there are in both lists are the same ones.
+    #[test]
+    fn handlers_that_stay_are_known_again() {
+        let (a, b, twice) = (handler("a"), handler("b"), handler("a"));
+        let new = ["c", "a", "a", "a"].map(handler);
+        let list = known_again(vec![Arc::clone(&a), b, Arc::clone(&twice)], new.to_vec());
+        let expected = [&new[0], &a, &twice, &new[3]];
+        assert_eq!(list.len(), 4);
+        assert!(list.iter().zip(expected).all(|(found, expected)| Arc::ptr_eq(found, expected)), "{list:?}");
+    }
+
+    #[test]
+    fn what_waits_for_a_handler_that_is_gone_is_dropped() {
+        let (a, b) = (handler("a"), handler("b"));
+        let mut queue = Queue::new(SERFS);
+        for n in 1..=2 {
+            queue.add(Arc::clone(&a), &event(n));
+            queue.add(Arc::clone(&b), &event(n));
+        }
+        assert_eq!(next(&mut queue).as_deref(), Some("a1"));
+        queue.retain(&[Arc::clone(&b)]);
+        assert_eq!(next(&mut queue), None, "what is running goes on");
+        queue.ended(&a);
+        for expected in ["b1", "b2"] {
+            assert_eq!(next(&mut queue).as_deref(), Some(expected));
+            queue.ended(&b);
+        }
+        assert_eq!(next(&mut queue), None);
     }
 
     #[test]

@@ -323,6 +323,40 @@ fn the_queue_has_a_bound() {
     assert!(scene.agent.output.contains("for user-event: "), "{}", scene.agent.output);
 }
 
+/// A handler that stays is the same one after a reload: it still runs, and is not run a second time beside itself.
+#[test]
+fn a_reload_knows_its_handlers_again() {
+    let handler = format!("user=echo $SERF_USER_EVENT >> LOG; {UNTIL_TOLD}");
+    let mut scene = Scene::new("again", &[&handler], &["-handlers-at-once=2", "-handler-skip-busy"]);
+    event(&scene.agent, "0", "");
+    scene.log_until(|log| log == "0\n");
+    scene.agent.signal("HUP");
+    scene.agent.wait_for("==> Reloading configuration...");
+    event(&scene.agent, "1", "");
+    scene.agent.wait_for(" for user-event: 1: it still runs\n");
+    scene.tell();
+    assert_eq!(scene.log_until(|_| true), "0\n");
+}
+
+/// What waits for a handler that a reload has taken away is not run any more.
+#[test]
+fn a_reload_drops_what_waits_for_a_handler_that_is_gone() {
+    let directory = Directory::new("gone");
+    let log = directory.path().join("log");
+    let handler = format!("user=echo $SERF_USER_EVENT >> LOG; {UNTIL_TOLD}").replace("LOG", log.to_str().unwrap());
+    let file = directory.write("a.json", &json!({ "event_handlers": [handler] }).to_string());
+    let mut agent = Agent::start("a", &["-config-file", &file]);
+    event(&agent, "0", "");
+    file_until(&log, |text| text == "0\n");
+    event(&agent, "1", "");
+    agent.wait_for("Received event: user-event: 1\n");
+    directory.write("a.json", "{}");
+    agent.signal("HUP");
+    agent.wait_for(" for user-event: 1: it is no longer configured\n");
+    directory.write("log.told", "");
+    assert_eq!(file_until(&log, |_| true), "0\n");
+}
+
 #[test]
 fn busy_handlers_can_be_skipped() {
     let handler = format!("user=echo $SERF_USER_EVENT >> LOG; {UNTIL_TOLD}");
