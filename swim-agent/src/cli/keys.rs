@@ -6,6 +6,7 @@ use crate::cli::columns::columns;
 use crate::cli::connection::{RPC_ADDR, RPC_AUTH, connect};
 use crate::cli::flags::{Flag, Kind, Parsed};
 use crate::cli::format::{FORMAT, report, wants_json};
+use crate::cli::printable::shown;
 use crate::cli::{Command, Failure, say};
 use crate::rpc::messages::KeyReply;
 
@@ -139,7 +140,8 @@ fn table(reply: &KeyReply) -> String {
 
 /// What the members say is wrong, one a row, and then the whole of it.
 fn failure(reply: &KeyReply, what: &str, error: &str) -> Failure {
-    let rows: Vec<_> = reply.messages.iter().map(|(name, message)| format!("failed:|{name}|{message}")).collect();
+    let rows = reply.messages.iter().map(|(name, message)| format!("failed:|{}|{}", shown(name), shown(message)));
+    let rows: Vec<_> = rows.collect();
     let table = if rows.is_empty() { String::new() } else { columns(&rows) + "\n" };
     Failure::Message(format!("{table}\n{what}: {error}"))
 }

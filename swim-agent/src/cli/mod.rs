@@ -34,6 +34,7 @@ use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
 
 use flags::{Flag, Parsed};
+use printable::shown_lines;
 
 /// One sub-command.
 pub(crate) struct Command {
@@ -149,7 +150,8 @@ fn run(program: &str, command: &Command, arguments: &[String]) -> ExitCode {
         match parsed.text("format") {
             Some("json") => complain(&text),
             _ => {
-                say(&text);
+                // Others may have a part in it: who does not answer, and why.
+                say(&shown_lines(&text));
             }
         }
         ExitCode::FAILURE

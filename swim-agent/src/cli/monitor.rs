@@ -6,6 +6,7 @@ use crate::cli::connection::{RPC_ADDR, RPC_AUTH, connect};
 use crate::cli::flags::{Flag, Kind, Parsed};
 use crate::cli::format::{FORMAT, wants_json};
 use crate::cli::interrupt::exit_on_interrupt;
+use crate::cli::printable::shown_lines;
 use crate::cli::{Command, Failure, say};
 use crate::rpc::messages::Fields;
 use crate::rpc::msgpack::Value;
@@ -42,9 +43,9 @@ fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
         let shown = match (seq == log, as_text) {
             (true, true) => {
                 let line = Fields::new(body, &["Log"]).and_then(|mut fields| fields.text("Log"));
-                line.map_or(true, |line| say(&line))
+                line.map_or(true, |line| say(&shown_lines(&line)))
             }
-            (false, true) => say(&event_text(&body)),
+            (false, true) => say(&shown_lines(&event_text(&body))),
             // One document a line.
             (_, false) => say(&json(&body).to_string()),
         };

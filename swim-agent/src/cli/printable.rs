@@ -1,5 +1,18 @@
 //! Text from the network on somebody's terminal.
 
+use std::borrow::Cow;
+use std::io::{IsTerminal, stdout};
+
+/// A name, say, as it goes to standard output: [`printable`] on a terminal. Elsewhere as it is: programs compare names.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    if stdout().is_terminal() { printable(text).into() } else { text.into() }
+}
+
+/// The same of text that may have several lines, and columns.
+pub(crate) fn shown_lines(text: &str) -> Cow<'_, str> {
+    if stdout().is_terminal() { printable_lines(text).into() } else { text.into() }
+}
+
 /// `text` with everything that a terminal, or an eye, would take for something else than a letter written out as an
 /// escape: control characters (which move the cursor, and more), and those that change the direction of the text or
 /// take no room.
@@ -14,6 +27,16 @@ pub(crate) fn printable(text: &str) -> String {
         }
     }
     shown
+}
+
+/// The same, line feeds and tabs excepted.
+fn printable_lines(text: &str) -> String {
+    text.split_inclusive(['\n', '\t'])
+        .flat_map(|part| {
+            let end = part.len() - part.ends_with(['\n', '\t']) as usize;
+            [printable(&part[..end]), part[end..].to_owned()]
+        })
+        .collect()
 }
 
 /// Marks of direction, joiners, fillers, separators of lines, and tags.
@@ -49,6 +72,13 @@ mod tests {
         ];
         for (text, shown) in table {
             assert_eq!(printable(text), shown, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lines_stay_lines() {
+        for (text, shown) in [("", ""), ("a\tb\n\nc\x1b\n", "a\tb\n\nc\\u{1b}\n"), ("\r\n\x07", "\\r\n\\u{7}")] {
+            assert_eq!(printable_lines(text), shown, "{text:?}");
         }
     }
 }

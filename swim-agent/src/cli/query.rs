@@ -1,7 +1,7 @@
 //! `query`
 
 use std::collections::BTreeMap;
-use std::io::{Write, stdout};
+use std::io::{IsTerminal, Write, stdout};
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -10,6 +10,7 @@ use crate::cli::connection::{RPC_ADDR, RPC_AUTH, connect};
 use crate::cli::flags::{Flag, Kind, Parsed};
 use crate::cli::format::{FORMAT, render};
 use crate::cli::interrupt::exit_on_interrupt;
+use crate::cli::printable::{shown, shown_lines};
 use crate::cli::{Command, Failure, say};
 use crate::config::parse_tag;
 use crate::rpc::client::Question;
@@ -94,7 +95,7 @@ fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
         match answer.payload {
             None => {
                 if as_text {
-                    say(&format!("Ack from '{from}'"));
+                    say(&format!("Ack from '{}'", shown(&from)));
                 }
                 answers.acks.get_or_insert_default().push(from);
             }
@@ -119,10 +120,15 @@ fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The bytes as they are, without the line feed that a script ends with.
+/// The bytes as they are, without the line feed that a script ends with; on a terminal, what is fit for one.
 fn print_response(from: &str, payload: &[u8]) {
-    let mut line = format!("Response from '{from}': ").into_bytes();
-    line.extend_from_slice(payload.strip_suffix(b"\n").unwrap_or(payload));
+    let mut line = format!("Response from '{}': ", shown(from)).into_bytes();
+    let payload = payload.strip_suffix(b"\n").unwrap_or(payload);
+    if stdout().is_terminal() {
+        line.extend_from_slice(shown_lines(&String::from_utf8_lossy(payload)).as_bytes());
+    } else {
+        line.extend_from_slice(payload);
+    }
     line.push(b'\n');
     // Somebody who has closed the output does not want it.
     let _ = stdout().write_all(&line);

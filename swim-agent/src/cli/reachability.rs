@@ -10,6 +10,7 @@ use crate::cli::connection::{RPC_ADDR, RPC_AUTH, connect};
 use crate::cli::flags::{Flag, Kind, Parsed};
 use crate::cli::format::{FORMAT, render, wants_json};
 use crate::cli::interrupt::exit_on_interrupt;
+use crate::cli::printable::shown;
 use crate::cli::{Command, Failure, say};
 use crate::rpc::client::Question;
 
@@ -61,11 +62,11 @@ fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
         }
         last = Instant::now();
         if verbose {
-            say(&format!("\tAck from '{}'", answer.from));
+            say(&format!("\tAck from '{}'", shown(&answer.from)));
         }
         if !heard.insert(answer.from.clone()) {
             if !json {
-                let text = format!("Duplicate response from '{}'\n{DUPLICATE}", answer.from);
+                let text = format!("Duplicate response from '{}'\n{DUPLICATE}", shown(&answer.from));
                 return Err(Failure::Message(text));
             }
             duplicates.insert(answer.from);
@@ -113,7 +114,7 @@ struct Found<'a> {
 
 /// Compares who should have answered with who has.
 fn judge(alive: &BTreeSet<String>, heard: &BTreeSet<String>) -> Result<(), String> {
-    let list = |names: Vec<&String>| names.iter().map(|name| format!("\t{name}\n")).collect::<String>();
+    let list = |names: Vec<&String>| names.iter().map(|name| format!("\t{}\n", shown(name))).collect::<String>();
     if heard.len() > alive.len() {
         let extra = list(heard.difference(alive).collect());
         return Err(format!("Received more acks than live nodes! Acks from non-live nodes:\n{extra}{MORE}\n\n{TIPS}"));

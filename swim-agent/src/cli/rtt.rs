@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::cli::connection::{RPC_ADDR, RPC_AUTH, connect};
 use crate::cli::flags::Parsed;
 use crate::cli::format::{FORMAT, report, wants_json};
+use crate::cli::printable::shown;
 use crate::cli::{Command, Failure};
 
 pub(crate) const COMMAND: Command = Command {
@@ -43,6 +44,7 @@ fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
     let rtt = coordinate(&first)?.distance_to(&coordinate(&second)?);
     let millis = rtt.as_secs_f64() * 1000.0;
     let result = serde_json::json!({ "nodes": [first, second], "rtt_ms": millis });
+    let (first, second) = (shown(&first), shown(&second));
     report(json, &result, &format!("Estimated {first} <-> {second} rtt: {millis:.3} ms"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -21,6 +21,7 @@ mod life;
 mod log;
 mod man;
 mod metrics;
+mod printable;
 mod record;
 mod rpc;
 mod srv;

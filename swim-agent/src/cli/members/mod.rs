@@ -3,6 +3,7 @@
 mod watch;
 
 use std::collections::BTreeMap;
+use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -11,6 +12,7 @@ use crate::cli::columns::columns;
 use crate::cli::connection::{RPC_ADDR, RPC_AUTH, connect};
 use crate::cli::flags::{Flag, Kind, Parsed};
 use crate::cli::format::{FORMAT, render};
+use crate::cli::printable::printable;
 use crate::cli::{Command, Failure, complain, say};
 use crate::config::parse_tag;
 use crate::rpc::messages::Member;
@@ -77,8 +79,22 @@ fn run(parsed: &Parsed) -> Result<ExitCode, Failure> {
     }
     let members = connect(parsed)?.members_filtered(&tags, status, name);
     let members = members.map_err(|error| Failure::Message(format!("Error retrieving members: {error}")))?;
-    say(&render(parsed.text("format"), &Members::new(&members), || text(&members, parsed.is_on("detailed")))?);
+    let as_text = || match stdout().is_terminal() {
+        true => text(&printable_members(&members), parsed.is_on("detailed")),
+        false => text(&members, parsed.is_on("detailed")),
+    };
+    say(&render(parsed.text("format"), &Members::new(&members), as_text)?);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The same members, with names and tags that can do nothing to a terminal.
+fn printable_members(members: &[Member]) -> Vec<Member> {
+    let one = |member: &Member| Member {
+        name: printable(&member.name),
+        tags: member.tags.iter().map(|(key, value)| (printable(key), printable(value))).collect(),
+        ..member.clone()
+    };
+    members.iter().map(one).collect()
 }
 
 /// The JSON form; the names are part of the interface.

@@ -8,8 +8,7 @@ use crate::cli::connection::connect;
 use crate::cli::flags::Parsed;
 use crate::cli::format::{json_line, wants_json};
 use crate::cli::interrupt::exit_on_interrupt;
-use crate::cli::members::{Members, text};
-use crate::cli::printable::printable;
+use crate::cli::members::{Members, printable_members, text};
 use crate::cli::{Failure, say};
 use crate::rpc::client::{Client, ClientError, Stream};
 use crate::rpc::messages::Member;
@@ -64,14 +63,7 @@ fn render(style: Style, mut members: Vec<Member>, detailed: bool) -> Result<Stri
     match style {
         Style::Json => json_line(&Members::new(&members)),
         Style::Appended => Ok(text(&members, detailed).trim().to_owned()),
-        Style::Screen => {
-            for member in &mut members {
-                member.name = printable(&member.name);
-                let tags = member.tags.iter().map(|(key, value)| (printable(key), printable(value)));
-                member.tags = tags.collect();
-            }
-            Ok(text(&members, detailed).trim().to_owned())
-        }
+        Style::Screen => Ok(text(&printable_members(&members), detailed).trim().to_owned()),
     }
 }
 
