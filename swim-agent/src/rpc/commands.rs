@@ -300,8 +300,8 @@ impl Asked {
             tags: body.text_map("FilterTags")?.into_iter().collect(),
             request_ack: body.flag("RequestAck")?,
             relay_factor: body.byte("RelayFactor")?,
-            // Zero is the default. What is below zero is over at once.
-            timeout: (timeout != 0).then(|| Duration::from_nanos(u64::try_from(timeout).unwrap_or(0))),
+            // Zero is the default, also for the node. What is below zero is over at once, or as soon as can be.
+            timeout: (timeout != 0).then(|| Duration::from_nanos(u64::try_from(timeout).unwrap_or(1))),
             name: body.bytes("Name")?,
             payload: body.optional_bytes("Payload")?,
         })
@@ -359,3 +359,26 @@ const STREAMS_MAX: usize = 512;
 const STREAM_EXISTS: &str = "Stream with given sequence exists";
 const TOO_MANY: &str = "Too many streams and queries on this connection";
 const NO_QUERY: &str = "No pending queries matching ID";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_of_queries() {
+        #[rustfmt::skip]
+        let table = [
+            (Value::Unsigned(0),         None),
+            (Value::Unsigned(5),         Some(5)),
+            (Value::Negative(-1),        Some(1)), // Zero would mean the default to the node.
+            (Value::Negative(i64::MIN),  Some(1)),
+        ];
+        for (given, expected) in table {
+            let text = format!("{given:?}");
+            let mut body =
+                Fields::new(Value::map([("Name", Value::text("q")), ("Timeout", given)]), &["Name", "Timeout"])
+                    .unwrap();
+            assert_eq!(Asked::decode(&mut body).unwrap().timeout, expected.map(Duration::from_nanos), "{text}");
+        }
+    }
+}
