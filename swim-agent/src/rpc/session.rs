@@ -3,6 +3,7 @@
 
 use core::convert::Infallible;
 use core::fmt;
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, error, info, warn};
 
 use crate::agent::{Agent, Exit};
@@ -68,29 +70,49 @@ impl Session {
     }
 
     async fn serve(&mut self) {
+        let deadline = Instant::now() + ADMISSION_LIMIT;
         loop {
-            let header = match self.incoming.read().await {
-                Ok(None) => return, // It closed between two requests: the ordinary end.
-                Ok(Some(value)) => RequestHeader::decode(value).map_err(SessionError::Decode),
-                Err(error) => Err(error),
+            let after = if self.handshaken && self.authenticated {
+                self.serve_one().await
+            } else if let Ok(after) = timeout_at(deadline, self.serve_one()).await {
+                after
+            } else {
+                let missing = if self.handshaken { "authentication" } else { "handshake" };
+                return warn!(target: "agent.ipc", "Closed client {}: no {missing} within {ADMISSION_LIMIT:?}", self.from);
             };
-            let header = match header {
-                Ok(header) => header,
-                Err(SessionError::Io(error)) => {
-                    return debug!(target: "agent.ipc", "Client {} is gone: {error}", self.from);
-                }
-                Err(error) => return error!(target: "agent.ipc", "failed to decode request header: {error}"),
-            };
-            match self.handle(&header).await {
-                Ok(After::Continue) => {}
-                Ok(After::Close) => return,
-                Err(error) => return error!(target: "agent.ipc", "Failed to evaluate request: {error}"),
+            match after {
+                After::Continue => {}
+                After::Close => return,
             }
             // What is over takes no room.
             for tasks in [&mut self.tasks, &mut self.asked] {
                 while tasks.try_join_next().is_some() {}
             }
         }
+    }
+
+    /// The next request.
+    async fn serve_one(&mut self) -> After {
+        let header = match self.incoming.read().await {
+            Ok(None) => return After::Close, // It closed between two requests: the ordinary end.
+            Ok(Some(value)) => RequestHeader::decode(value).map_err(SessionError::Decode),
+            Err(error) => Err(error),
+        };
+        let result = match header {
+            Ok(header) => self.handle(&header).await,
+            Err(SessionError::Io(error)) => {
+                debug!(target: "agent.ipc", "Client {} is gone: {error}", self.from);
+                return After::Close;
+            }
+            Err(error) => {
+                error!(target: "agent.ipc", "failed to decode request header: {error}");
+                return After::Close;
+            }
+        };
+        result.unwrap_or_else(|error| {
+            error!(target: "agent.ipc", "Failed to evaluate request: {error}");
+            After::Close
+        })
     }
 
     async fn handle(&mut self, header: &RequestHeader) -> Result<After, SessionError> {
@@ -219,6 +241,9 @@ fn same_secret(given: &str, expected: &str) -> bool {
     given.len() == expected.len() && given.bytes().zip(expected.bytes()).fold(0, |acc, (a, b)| acc | (a ^ b)) == 0
 }
 
+/// How long a client may take until it may give commands. Whoever has neither the token nor anything to say must not hold
+/// one of the places for clients.
+const ADMISSION_LIMIT: Duration = Duration::from_secs(30);
 /// Longest request, in bytes. The longest sensible one is a join with thousands of addresses.
 const MESSAGE_LEN_MAX: usize = 64 << 10;
 /// Bytes taken from the socket at once.
@@ -260,8 +285,50 @@ impl fmt::Display for SessionError {
 
 #[cfg(test)]
 mod tests {
+    use swim_tokio::Options;
+    use tokio::io::{AsyncWriteExt as _, duplex};
+    use tokio::time::{pause, timeout};
+
     use super::*;
     use crate::rpc::msgpack::Malformed;
+
+    async fn agent(rpc_auth: &str) -> Arc<Agent> {
+        let agent = Agent::alone(Options::local("a", ([127, 0, 0, 1], 0).into()), rpc_auth).await.unwrap();
+        // Its clock is not the test's.
+        agent.cluster.shutdown().await;
+        agent
+    }
+
+    /// How long a client is served that sends this and then nothing; `None`: for ever.
+    async fn served(agent: &Arc<Agent>, sent: &[u8]) -> Option<Duration> {
+        let (mut client, stream) = duplex(1 << 10);
+        client.write_all(sent).await.unwrap();
+        let start = Instant::now();
+        let session = Session::new(Box::new(stream), "a test".into(), Arc::clone(agent));
+        timeout(ADMISSION_LIMIT * 10, session.run()).await.ok().map(|()| start.elapsed())
+    }
+
+    #[tokio::test]
+    async fn strangers_have_half_a_minute() {
+        const HANDSHAKE: &[u8] = b"\x82\xa7Command\xa9handshake\xa3Seq\x00\x81\xa7Version\x01";
+        let auth = |token: &[u8]| [HANDSHAKE, b"\x82\xa7Command\xa4auth\xa3Seq\x01\x81\xa7AuthKey\xa4", token].concat();
+        let (open, guarded) = (agent("").await, agent("hush").await);
+        pause();
+        let table = [
+            (&open, Vec::new(), true),
+            (&open, HANDSHAKE[..5].to_vec(), true),
+            (&open, HANDSHAKE.to_vec(), false),
+            (&guarded, HANDSHAKE.to_vec(), true),
+            (&guarded, auth(b"bush"), true),
+            (&guarded, auth(b"hush"), false),
+        ];
+        for (agent, sent, ends) in table {
+            let served = served(agent, &sent).await;
+            // Timers are exact to a millisecond.
+            let in_time = served.is_some_and(|time| (30_000..=30_001).contains(&time.as_millis()));
+            assert_eq!((served.is_some(), in_time), (ends, ends), "{served:?} {}", sent.escape_ascii());
+        }
+    }
 
     /// Those that come before the client closes.
     fn incoming(bytes: &[u8]) -> Incoming {
