@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::net::SocketAddr;
+use core::time::Duration;
 #[cfg(unix)]
 use std::fs::{self, Metadata};
 use std::io;
@@ -9,8 +10,9 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::PathBuf;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 
@@ -95,8 +97,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, from) = listener.accept().await?;
-                // Records are small, and each is wanted now. What cannot be set only makes them late.
-                let _ = stream.set_nodelay(true);
+                prepare(&stream);
                 Ok((Box::new(stream), from.to_string()))
             }
             #[cfg(unix)]
@@ -113,6 +114,14 @@ impl Listener {
             }
         }
     }
+}
+
+/// Sets what is right for a client; where it cannot be set, the system's ways do, too.
+fn prepare(stream: &TcpStream) {
+    // Records are small, and each is wanted now.
+    let _ = stream.set_nodelay(true);
+    // One that waits for records says nothing; only so is it found out that its machine is gone.
+    let _ = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
 }
 
 /// The file of a socket, removed when dropped.
@@ -181,6 +190,8 @@ async fn remove_stale(path: &PathBuf) -> Result<(), String> {
 const UNIX: &str = "unix:";
 /// TCP port when none is given.
 const PORT: u16 = 7373;
+/// After so long without a byte the system asks whether the client's machine is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 /// Who may connect is who may write to the file: its owner.
 #[cfg(unix)]
 const MODE: u32 = 0o600;
@@ -188,6 +199,18 @@ const MODE: u32 = 0o600;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn clients_that_vanish_are_found_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        prepare(&stream);
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE);
+    }
 
     #[test]
     fn ways_to_write_an_endpoint() {
