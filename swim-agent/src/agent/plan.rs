@@ -260,7 +260,7 @@ fn read_files(options: &mut Options, settings: &Settings) -> Result<(), String> 
     let config = &mut options.config;
     if !settings.tags_file.is_empty() {
         if !settings.tags.is_empty() {
-            return Err("Tags config not allowed while using tag files".to_owned());
+            return Err(TAGS_TWICE.to_owned());
         }
         if let Some(tags) = files::read_tags(settings.tags_file.as_ref())? {
             info!(target: "agent", "Restored {} tag(s) from {}", tags.len(), settings.tags_file);
@@ -284,6 +284,9 @@ fn node_name(settings: &Settings) -> Name {
         name => name.into(),
     }
 }
+
+/// Which of them counts must not be a question.
+pub(crate) const TAGS_TWICE: &str = "Tags config not allowed while using tag files";
 
 /// Intervals below this would only make noise.
 const SHORTEST: Duration = Duration::from_secs(1);

@@ -33,6 +33,9 @@ impl Waiting<'_> {
         current.skip_leave_on_interrupt = fresh.skip_leave_on_interrupt;
         if !fresh.tags_file.is_empty() {
             // Serf empties the file here, for want of tags in the configuration. It is the file that says which there are.
+            if !fresh.tags.is_empty() {
+                console.fail(plan::TAGS_TWICE);
+            }
             return;
         }
         // The whole set, as in Serf: tags that came over RPC are gone afterwards. In a task, because it waits until the

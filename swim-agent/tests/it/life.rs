@@ -119,6 +119,19 @@ fn hangup_reloads_level_and_tags() {
     assert!(agent.swim("members", &[]).stdout.ends_with("dc=east,role=db\n"));
 }
 
+/// With a file of tags a reload says of those in the configuration what a start would, and takes none of them over.
+#[test]
+fn hangup_says_that_tags_are_not_taken_over() {
+    let directory = Directory::new("reload-tags");
+    let file = directory.write("a.json", "{}");
+    let tags = directory.write("tags", r#"{"role": "web"}"#);
+    let mut agent = Agent::start("a", &["-config-file", &file, "-tags-file", &tags]);
+    directory.write("a.json", r#"{"tags": {"role": "db"}}"#);
+    agent.signal("HUP");
+    agent.wait_for("==> Tags config not allowed while using tag files\n");
+    assert!(agent.swim("members", &[]).stdout.ends_with("role=web\n"));
+}
+
 #[test]
 fn retry_join_gives_up_in_the_end() {
     let mut agent = Agent::start("a", &["-retry-join=127.0.0.1:1", "-retry-interval=1s", "-retry-max=1"]);
