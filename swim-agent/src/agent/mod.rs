@@ -284,6 +284,7 @@ async fn live(launch: &Launch, mut plan: Plan, console: &Console, log: &Log) -> 
         agent,
         handlers,
         found_stopped: false,
+        is_ready: false,
         supervisor: Supervisor::of_environment(),
     };
     let code = match waiting.start_join(&mut signals, &mut exit).await {
@@ -295,6 +296,7 @@ async fn live(launch: &Launch, mut plan: Plan, console: &Console, log: &Log) -> 
             console.say("Log data will now stream in as it occurs:");
             console.plain("");
             console.release();
+            waiting.is_ready = true;
             waiting.supervisor.ready();
             retry_join::spawn(Arc::clone(&waiting.agent), &waiting.settings);
             Ok(waiting.wait(&mut signals, &mut exit).await)
@@ -388,6 +390,8 @@ struct Waiting<'a> {
     handlers: Handlers,
     /// It ends because the cluster member has, or is to, and not by a signal.
     found_stopped: bool,
+    /// The supervisor has been told that it has started.
+    is_ready: bool,
     supervisor: Supervisor,
 }
 
@@ -429,9 +433,14 @@ impl Waiting<'_> {
             self.console.say(&format!("Caught signal: {}", signal.as_str()));
             let graceful = match signal {
                 Signal::Hangup => {
-                    self.supervisor.reloading();
+                    // Until the join is done it is not ready, and a reload must not say otherwise.
+                    if self.is_ready {
+                        self.supervisor.reloading();
+                    }
                     self.reload();
-                    self.supervisor.ready();
+                    if self.is_ready {
+                        self.supervisor.ready();
+                    }
                     continue;
                 }
                 Signal::Interrupt => !self.settings.skip_leave_on_interrupt,

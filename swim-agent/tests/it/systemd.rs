@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Agent, Directory, PATIENCE, run};
+use crate::support::{Agent, Directory, PATIENCE, Running, run};
 
 fn dist(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("dist").join(name)
@@ -51,6 +51,29 @@ fn systemd_hears_nothing_of_a_start_that_fails() {
         heard.push(String::from_utf8(datagram[..len].to_vec()).unwrap());
     }
     assert!(!heard.contains(&"READY=1".to_owned()), "{heard:?}");
+}
+
+/// A reload while the first join is under way is done, and does not end the wait for that.
+#[test]
+fn a_reload_does_not_make_it_ready() {
+    let directory = Directory::new("notify-early");
+    let path = directory.path().join("socket");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    // It takes connections, and says nothing.
+    let seed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let join = format!("-join={}", seed.local_addr().unwrap());
+    let mut command = crate::support::command(&["agent", "-bind=127.0.0.1:0", "-rpc-addr=127.0.0.1:0", &join]);
+    command.env("NOTIFY_SOCKET", &path);
+    let mut agent = Running::spawn(command);
+    agent.wait_for("==> Joining cluster...");
+    agent.signal("HUP");
+    agent.wait_for("==> Reloading configuration...");
+    agent.signal("TERM");
+    assert_eq!(agent.ended(), Some(1), "{}", agent.output);
+    let mut datagram = [0; 100];
+    let len = socket.recv(&mut datagram).unwrap();
+    assert_eq!(datagram[..len].escape_ascii().to_string(), "STOPPING=1");
 }
 
 /// An agent starts with it as it is, but for where it keeps things.
