@@ -425,9 +425,13 @@ impl Waiting<'_> {
                         Exit::JoinFailed => 1,
                     };
                 }
+                // Neither a leave nor a lost name stops it: something went wrong, and who supervises us is to know.
                 () = self.agent.cluster.stopped() => {
                     self.found_stopped = true;
-                    return 0;
+                    // Before the join is done the log is still held back.
+                    self.console.release();
+                    self.console.fail("The cluster member has stopped by itself, see the log");
+                    return 1;
                 }
             };
             self.console.say(&format!("Caught signal: {}", signal.as_str()));
@@ -475,3 +479,40 @@ type Exits = mpsc::UnboundedReceiver<Exit>;
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 /// How long closing everything may take.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::log::{Format, Level};
+
+    /// A member that stops by itself has failed, and a supervisor starts again only what fails.
+    #[tokio::test]
+    async fn an_agent_whose_member_has_stopped_fails() {
+        let console = Console::new();
+        let log = Log::new(console.clone(), Level::Info, Format::Text, None);
+        let launch = Launch { flags: Settings::default(), sources: Vec::new(), dev: false };
+        let agent = Agent::alone(Options::local("a", ([127, 0, 0, 1], 0).into()), "").await.unwrap();
+        let settings = Settings::default();
+        let mut waiting = Waiting {
+            launch: &launch,
+            handlers: Handlers::start(Vec::new(), policy(&settings), Arc::clone(&agent)),
+            settings,
+            console: &console,
+            log: &log,
+            agent,
+            found_stopped: false,
+            is_ready: true,
+            supervisor: Supervisor::of_environment(),
+        };
+        for (ends, expected) in
+            [(Some(Exit::Left), 0), (Some(Exit::NameLost), 0), (Some(Exit::JoinFailed), 1), (None, 1)]
+        {
+            let (exits, mut exit) = mpsc::unbounded_channel();
+            match ends {
+                Some(ends) => exits.send(ends).unwrap(),
+                None => waiting.agent.cluster.shutdown().await,
+            }
+            assert_eq!(waiting.wait(&mut Signals::none().unwrap(), &mut exit).await, expected, "{ends:?}");
+        }
+    }
+}

@@ -41,6 +41,14 @@ impl Signals {
         })
     }
 
+    /// Those that no test is sent.
+    #[cfg(test)]
+    pub(crate) fn none() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let kind = SignalKind::window_change();
+        Ok(Self { interrupt: signal(kind)?, terminate: signal(kind)?, hangup: signal(kind)? })
+    }
+
     pub(crate) async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Interrupt,
