@@ -117,7 +117,7 @@ pub struct Stats {
     pub members_over_limit: u64,
     /// Requests to ping somebody, while we do so for too many.
     pub relays_over_limit: u64,
-    /// Pings and requests to pass something on beyond the first in one datagram.
+    /// Pings and requests to pass something on beyond the first in one datagram, and queries beyond its first 16.
     pub requests_over_limit: u64,
     /// Acks and nacks not sent, because too many datagrams wait.
     pub acks_over_limit: u64,
@@ -141,7 +141,8 @@ pub struct Stats {
     pub snapshot_records_over_limit: u64,
     /// Messages of Serf for one receiver not sent, because too many datagrams wait.
     pub user_messages_over_limit: u64,
-    /// Queries not looked at, or forgotten before they were answered, because there were too many; ours, too.
+    /// Queries not looked at, or forgotten before they were answered, because there were too many, also of those with
+    /// expressions in their filters; ours, too.
     pub queries_over_limit: u64,
     /// Acks and answers to a query of ours beyond what its number of members explains, or longer than any.
     pub query_responses_over_limit: u64,

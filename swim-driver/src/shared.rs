@@ -47,6 +47,9 @@ pub(crate) struct Shared<R> {
     pub(crate) closing_max: usize,
 }
 
+/// Longer than any process, and no clock overflows by it.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// What is only looked at under the lock, which is never held across an await.
 pub(crate) struct Guarded {
     pub(crate) node: Traced<Option<TraceSink>>,
@@ -83,7 +86,7 @@ impl<R: Runtime> Shared<R> {
             names: Names::new(seeds),
             bound,
             advertised: config.advertise,
-            finish_timeout: config.swim.stream_timeout,
+            finish_timeout: config.swim.stream_timeout.min(FOREVER),
             closing_max: config.streams_max,
             guarded: Mutex::new(Guarded {
                 node,

@@ -158,8 +158,12 @@ impl Config {
             ("serf.event_buffer", self.serf.event_buffer),
             ("serf.events_per_time_max", self.serf.events_per_time_max),
         ];
-        match at_least_one.into_iter().find(|(_, value)| *value == 0) {
-            Some((field, _)) => Err(ConfigError::Zero(field)),
+        if let Some((field, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
+            return Err(ConfigError::Zero(field));
+        }
+        let rings = [("serf.event_buffer", self.serf.event_buffer), ("serf.query_buffer", self.serf.query_buffer)];
+        match rings.into_iter().find(|(_, value)| *value > BUFFER_MAX) {
+            Some((field, _)) => Err(ConfigError::Buffer(field)),
             None => Ok(()),
         }
     }
@@ -167,6 +171,10 @@ impl Config {
 
 /// Longest name a node may give itself, in bytes.
 pub const NAME_LEN_MAX: usize = 128;
+
+/// Most times of the Lamport clock of which events or queries are remembered. Each takes some memory as soon as the first
+/// comes.
+pub const BUFFER_MAX: usize = 1 << 20;
 
 /// Serf protocol versions there are.
 pub const SERF_PROTOCOLS: (u8, u8) = (2, 5);
@@ -201,6 +209,8 @@ pub enum ConfigError {
     },
     /// This field must be at least 1.
     Zero(&'static str),
+    /// This field must be at most [`BUFFER_MAX`].
+    Buffer(&'static str),
 }
 
 impl fmt::Display for ConfigError {
@@ -227,6 +237,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "serf.heal_interval_max is {max:?}, less than serf.heal_interval, {interval:?}")
             }
             Self::Zero(field) => write!(f, "{field} must be at least 1"),
+            Self::Buffer(field) => write!(f, "{field} must be at most {BUFFER_MAX}"),
         }
     }
 }

@@ -324,7 +324,7 @@ impl Node {
         core.stats.datagrams_received += 1;
         core.stats.bytes_received += datagram.len() as u64;
         let codec = config.wire.codec;
-        core.asked = false;
+        core.begin_packet();
         let refused = core.stats.refusals();
         let opened = envelope.open_for(datagram, &mut Reading::new(core, codec, now, from));
         core.stats.datagrams_unsealed = envelope.unsealed();

@@ -87,9 +87,15 @@ impl Core {
         }
     }
 
+    /// What comes now has come together; of some things that is bounded.
+    pub(super) fn begin_packet(&mut self) {
+        self.asked = false;
+        self.serf.begin_packet();
+    }
+
     pub(super) fn take_in_handed_off(&mut self, codec: Codec, now: Instant) {
         while let Some(Held { from, kind, body }) = self.swim.poll_handed_off() {
-            self.asked = false;
+            self.begin_packet();
             self.decode(codec, now, from, kind, &body);
         }
     }

@@ -385,6 +385,7 @@ impl Core {
                     return;
                 }
                 let (mut cx, swim, serf) = self.parts(now);
+                serf.begin_packet();
                 serf.handle_message(&mut cx, swim, bytes);
                 self.finish(id);
             }

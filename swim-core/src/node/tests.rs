@@ -1155,6 +1155,23 @@ fn the_longest_wait_is_not_the_shortest() {
     assert_eq!(config.validate(), Ok(()));
 }
 
+#[test]
+fn memory_of_the_past_is_bounded() {
+    use crate::node::config::BUFFER_MAX;
+    for (field, set) in [
+        ("serf.event_buffer", (|config, len| config.serf.event_buffer = len) as fn(&mut Config, usize)),
+        ("serf.query_buffer", |config, len| config.serf.query_buffer = len),
+    ] {
+        let mut config = config(1, wire::Config::native());
+        set(&mut config, BUFFER_MAX);
+        assert_eq!(config.validate(), Ok(()));
+        set(&mut config, BUFFER_MAX + 1);
+        assert_eq!(config.validate(), Err(ConfigError::Buffer(field)));
+        let said = alloc::format!("{}", ConfigError::Buffer(field));
+        assert_eq!(said, alloc::format!("{field} must be at most 1048576"));
+    }
+}
+
 /// Of what has us send something to an address that it names, a datagram may hold one; all the rest in it counts. The next
 /// datagram may again, and what it has us pass on is no longer than an answer can be.
 #[test]

@@ -54,7 +54,8 @@ pub struct Config {
     /// Longest user event that may be sent, in bytes, before as well as after encoding; at most
     /// [`USER_EVENT_LEN_MAX`](crate::serf::user_event::USER_EVENT_LEN_MAX).
     pub user_event_size_limit: usize,
-    /// So many times of the event clock back, user events are remembered. At least 1; Serf nodes expect 512.
+    /// So many times of the event clock back, user events are remembered. At least 1, at most
+    /// [`BUFFER_MAX`](crate::node::config::BUFFER_MAX); Serf nodes expect 512.
     pub event_buffer: usize,
     /// User events of one time that are remembered; more are refused and counted.
     pub events_per_time_max: usize,
@@ -80,7 +81,7 @@ pub struct Config {
     /// Whether network coordinates ride on acks, so that round trips between any two members can be estimated.
     pub coordinates: bool,
     /// So many times of the query clock back, queries are remembered, up to 64 of each, so that none is heard twice;
-    /// older ones are not listened to. 0 counts as 1.
+    /// older ones are not listened to. 0 counts as 1; at most [`BUFFER_MAX`](crate::node::config::BUFFER_MAX).
     pub query_buffer: usize,
     /// By how many gossip intervals, times the decimal digits of the cluster's size, a query waits for its answers
     /// unless it says otherwise.

@@ -2,19 +2,22 @@
 
 use alloc::string::String;
 use core::fmt::Write;
+use core::time::Duration;
 
 use regex::{Regex, RegexBuilder};
 
 use crate::cx::Cx;
 use crate::log::log;
 use crate::serf::Serf;
+use crate::time::Instant;
 use crate::wire::serf::{Filter, Filters};
 
 impl Serf {
     /// Whether we are one of those whom a query with these filters is for: every filter must pass.
     ///
-    /// A filter that cannot be understood does not pass; it is counted.
-    pub(super) fn passes(&self, cx: &mut Cx<'_>, filters: Filters<'_>) -> bool {
+    /// A filter that cannot be understood does not pass; it is counted. Neither does one with an expression when there
+    /// were too many of them lately.
+    pub(super) fn passes(&mut self, cx: &mut Cx<'_>, filters: Filters<'_>) -> bool {
         // Compiling costs time. A query that a node would let its application send holds no more than this.
         let mut left = self.config.query_size_limit;
         for encoded in filters {
@@ -22,6 +25,10 @@ impl Serf {
                 Ok(Filter::Nodes(mut names)) => {
                     let local = cx.roster.slot(self.local).name.as_bytes();
                     Some(names.any(|name| name == local))
+                }
+                Ok(Filter::Tag { .. }) if !self.may_compile(cx.now) => {
+                    cx.stats.queries_over_limit += 1;
+                    return false;
                 }
                 Ok(Filter::Tag { tag, expr }) => left.checked_sub(expr.len()).and_then(|less| {
                     left = less;
@@ -43,7 +50,23 @@ impl Serf {
         }
         true
     }
+
+    /// Whether one more expression may be compiled. Each takes up to two milliseconds, and the network decides how many
+    /// there are: a second's worth at once, and as many in each second.
+    fn may_compile(&mut self, now: Instant) -> bool {
+        let until = self.queries.compiling_until.max(now) + COMPILATION;
+        let may = until <= now + COMPILATION * COMPILATIONS_MAX;
+        if may {
+            self.queries.compiling_until = until;
+        }
+        may
+    }
 }
+
+/// The share of a second of one of [`COMPILATIONS_MAX`] expressions.
+const COMPILATION: Duration = Duration::from_micros(15_625);
+/// Expressions that are compiled in a second.
+const COMPILATIONS_MAX: u32 = 64;
 
 /// An expression in RE2's syntax, not anchored. `None`: it is wrong, or too costly.
 fn compile(expression: &str) -> Option<Regex> {

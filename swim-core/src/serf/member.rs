@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use crate::cx::Cx;
 use crate::ids::{Incarnation, LamportTime, MemberId, Name};
 use crate::log::log;
-use crate::rng::Rng;
 use crate::roster::{Holder, Roster, push_tight};
 use crate::serf::Serf;
 use crate::serf::event::{Event, MemberEvent};
@@ -188,17 +187,6 @@ impl Records {
     /// Members in any status.
     pub(crate) fn len(&self) -> usize {
         self.len
-    }
-
-    /// Slots there are, those of nobody included.
-    pub(crate) fn slots(&self) -> usize {
-        self.records.len()
-    }
-
-    /// The record of a random slot, which may be nobody's.
-    pub(crate) fn draw(&self, rng: &mut Rng) -> (MemberId, Record) {
-        let id = MemberId(rng.below(self.records.len()) as u32);
-        (id, self.get(id))
     }
 
     pub(crate) fn failed(&self) -> &[MemberId] {

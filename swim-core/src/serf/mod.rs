@@ -252,15 +252,19 @@ impl Serf {
     }
 
     /// Takes in what an earlier run wrote down. What it had heard by then is not told again.
-    pub(crate) fn restore(&mut self, stats: &mut Stats, restored: Restored) {
-        let times = &restored.clocks;
+    pub(crate) fn restore(&mut self, stats: &mut Stats, mut restored: Restored) {
+        let times = &mut restored.clocks;
         let clocks = [
-            (&mut self.clock, times.member),
-            (&mut self.event_clock, times.event),
-            (&mut self.query_clock, times.query),
+            (&mut self.clock, &mut times.member),
+            (&mut self.event_clock, &mut times.event),
+            (&mut self.query_clock, &mut times.query),
         ];
         for (clock, time) in clocks {
-            stats.lamport_times_refused += u64::from(!clock.witness(time));
+            if !clock.witness(*time) {
+                // What we will say ourselves would be too old to be heard, and the file would keep it so.
+                *time = LamportTime(0);
+                stats.lamport_times_refused += 1;
+            }
         }
         let after = |time: LamportTime| LamportTime(time.0.saturating_add(1));
         self.user_events.ignore_before(after(times.event));

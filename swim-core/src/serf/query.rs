@@ -85,6 +85,10 @@ pub(crate) struct Queries {
     ring: Vec<Seen>,
     /// Queries from before are not looked at.
     pub(super) min_time: LamportTime,
+    /// New ones in the packet at hand.
+    in_packet: usize,
+    /// Until when those who send expressions to compile have used up what they may.
+    pub(super) compiling_until: Instant,
     pub(super) broadcasts: BroadcastQueue,
     answers: VecDeque<(CommandId, Answer)>,
     pub(super) key_tasks: VecDeque<KeyTask>,
@@ -179,6 +183,8 @@ impl Queries {
             last_id: 0,
             ring: Vec::new(),
             min_time: LamportTime(0),
+            in_packet: 0,
+            compiling_until: Instant::ZERO,
             broadcasts: BroadcastQueue::default(),
             answers: VecDeque::new(),
             key_tasks: VecDeque::new(),
@@ -234,7 +240,10 @@ impl Serf {
         }
         let members = live_members(swim);
         let timeout = query.timeout.filter(|timeout| !timeout.is_zero()).unwrap_or_else(|| {
-            swim.config().gossip_interval * retransmit_limit(self.config.query_timeout_mult, members)
+            // Who does not gossip waits as long as others, or our own name would be lost before anybody could answer.
+            let interval = Some(swim.config().gossip_interval).filter(|interval| !interval.is_zero());
+            let limit = retransmit_limit(self.config.query_timeout_mult, members);
+            interval.unwrap_or(GOSSIP_INTERVAL).saturating_mul(limit)
         });
         let ltime = self.query_clock.time();
         let mut id = new_id(cx);
@@ -265,6 +274,7 @@ impl Serf {
         cx.timers.arm(Timer::Query(ltime, id), deadline);
         // We are one of those asked.
         if let Ok(SerfMessage::Query(query)) = self.codec.decode_serf(&message) {
+            self.begin_packet();
             self.handle_query(cx, swim, &query);
         }
         self.queue_query(cx, swim, &message);
@@ -394,6 +404,11 @@ impl Serf {
 
 /// Hearing and answering.
 impl Serf {
+    /// Another packet begins, or a message on a stream.
+    pub(crate) fn begin_packet(&mut self) {
+        self.queries.in_packet = 0;
+    }
+
     /// Somebody asks. Whether others should hear it from us.
     pub(super) fn handle_query(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, query: &serf::Query<'_>) -> bool {
         if !self.query_clock.witness(query.ltime) {
@@ -415,7 +430,8 @@ impl Serf {
             id: query.id,
             address: query.address().unwrap_or(NOWHERE),
             name: query.source_node.into(),
-            relay_factor: query.relay_factor,
+            // Each is as many packets to wherever the asker likes, so that of one packet only the first has them.
+            relay_factor: if self.queries.in_packet == 1 { query.relay_factor } else { 0 },
             deadline: cx.now + timeout,
         };
         if query.wants_ack() {
@@ -458,6 +474,12 @@ impl Serf {
             cx.stats.queries_over_limit += 1;
             return false;
         }
+        if self.queries.in_packet >= PACKET_MAX {
+            // Not remembered: another copy may be heard.
+            cx.stats.requests_over_limit += 1;
+            return false;
+        }
+        self.queries.in_packet += 1;
         seen.ids.push(id);
         true
     }
@@ -591,21 +613,13 @@ impl Serf {
 
     /// Sends a wrapped message to so many random members that will pass it on.
     fn relay(&self, cx: &mut Cx<'_>, swim: &Swim, wanted: usize, wrapped: &[u8]) {
-        let mut chosen = Vec::new();
-        for _ in 0..self.records.slots() * 3 {
-            if chosen.len() >= wanted {
-                break;
-            }
-            let (id, record) = self.records.draw(cx.targets);
-            let fit = id != self.local
-                && record.status == Some(Status::Alive)
+        let chosen = swim.choose(cx.targets, wanted, |id| {
+            self.records.get(id).status == Some(Status::Alive)
                 && cx.roster.versions(id).protocol.max >= FIRST_PROTOCOL_WITH_RELAYS
-                && !chosen.contains(&id);
-            if fit {
-                chosen.push(id);
-                let address = cx.roster.address(id);
-                send(cx, swim, address, wrapped.into());
-            }
+        });
+        for id in chosen {
+            let address = cx.roster.address(id);
+            send(cx, swim, address, wrapped.into());
         }
     }
 
@@ -667,6 +681,10 @@ const ANSWERS_MAX_MIN: usize = 16;
 const PENDING_MAX: usize = 1024;
 /// Queries of our own that run at once; past it the application's oldest is over.
 const RUNNING_MAX: usize = 4096;
+/// New queries of one packet. Hundreds compress to almost nothing, and each may have all members send.
+const PACKET_MAX: usize = 16;
+/// What default deadlines are made of while there is no gossip: the interval of a LAN.
+const GOSSIP_INTERVAL: Duration = Duration::from_millis(200);
 /// Queries of one time of the query clock.
 const SAME_TIME_MAX: usize = 64;
 /// First Serf protocol whose nodes may ask.

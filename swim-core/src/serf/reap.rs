@@ -49,7 +49,7 @@ impl Serf {
             self.tell_forced(cx, swim, MemberEvent::Reap, id);
             self.erase(cx, id);
         } else if cx.timers.deadline(Timer::Prune(id)).is_none() {
-            let wait = self.config.broadcast_timeout + self.config.leave_propagate_delay;
+            let wait = self.config.broadcast_timeout.saturating_add(self.config.leave_propagate_delay);
             cx.timers.arm(Timer::Prune(id), cx.now + wait);
         }
     }

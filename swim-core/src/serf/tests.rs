@@ -5,6 +5,7 @@ use core::time::Duration;
 use super::*;
 use crate::serf::event::MemberEvent;
 use crate::serf::member::Status::{self, Alive, Failed, Leaving, Left};
+use crate::serf::snapshot::{Record, Restored};
 use crate::swim::config::Config as SwimConfig;
 use crate::swim::updates::Origin;
 use crate::testing::{Parts, accusation, address, alive};
@@ -261,6 +262,27 @@ fn a_leave_that_is_not_ours_is_refuted() {
     let mut expected = Vec::new();
     Codec::Native.encode_serf_join(&Join { ltime: LamportTime(42), node: b"me" }, &mut expected);
     assert_eq!(said, [expected]);
+}
+
+/// Clocks that a snapshot cannot have from an honest cluster are as if it said nothing: we are heard, at least by
+/// ourselves, and the file gets well.
+#[test]
+fn impossible_clocks_of_a_snapshot_are_forgotten() {
+    let far = LamportTime((1 << 63) + (1 << 33));
+    let mut scene = Scene::of(Config { snapshot: true, ..Config::default() }, Codec::Native);
+    let clocks = Clocks { member: LamportTime(40), event: far, query: far };
+    scene.serf.restore(&mut scene.parts.stats, Restored { clocks, ..Restored::default() });
+    assert_eq!(scene.parts.stats.lamport_times_refused, 2);
+    assert_eq!((scene.serf.clock.time(), scene.serf.event_clock.time()), (LamportTime(41), LamportTime(1)));
+    let event = user_event::UserEvent { name: b"deploy", payload: None, coalesce: false };
+    scene.serf.user_event(&mut scene.parts.cx(), &mut scene.swim, &event).unwrap();
+    assert!(matches!(scene.serf.poll_event(), Some(Event::User { .. })));
+    let query = query::Query { name: b"load", ..Default::default() };
+    scene.serf.query(&mut scene.parts.cx(), &mut scene.swim, CommandId(1), &query).unwrap();
+    assert!(matches!(scene.serf.poll_event(), Some(Event::Query { .. })));
+    let written: Vec<_> = scene.serf.snapshot_records(&scene.parts.roster).collect();
+    assert!(written.contains(&Record::EventClock(LamportTime(1))), "{written:?}");
+    assert!(written.contains(&Record::QueryClock(LamportTime(1))), "{written:?}");
 }
 
 /// Whether we leave or make another one leave: those who are leaving themselves need not be told.

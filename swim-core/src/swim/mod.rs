@@ -29,6 +29,7 @@ use core::net::SocketAddr;
 
 use crate::cx::Cx;
 use crate::ids::{CommandId, Incarnation, MemberId, SequenceNumber};
+use crate::rng::Rng;
 use crate::roster::{Holder, Roster};
 use crate::swim::admission::Admission;
 use crate::swim::awareness::Awareness;
@@ -201,6 +202,13 @@ impl Swim {
 
     pub(crate) fn incarnation(&self, id: MemberId) -> Incarnation {
         self.table.record(id).incarnation
+    }
+
+    /// Up to `k` random others that are alive or suspect and that `accept` likes; see [`choose`](selection::choose).
+    pub(crate) fn choose(&self, rng: &mut Rng, k: usize, accept: impl FnMut(MemberId) -> bool) -> Vec<MemberId> {
+        let mut chosen = Vec::new();
+        selection::choose(&self.table, rng, k, false, &mut chosen, accept);
+        chosen
     }
 
     /// Others that are alive or suspect.

@@ -499,10 +499,10 @@ fn reflections(stranger: &Puppet, victim: &Puppet) -> Vec<Reflection> {
         codec.encode_serf_relay(&serf::Relay { destination, name: b"", inner: &vec![0; len] }, &mut message);
         Said::User(message)
     };
-    let query = |relay_factor: u8| {
+    let query = |relay_factor: u8, id: u32| {
         let query = serf::Query {
-            ltime: LamportTime(1),
-            id: 1,
+            ltime: LamportTime(1 + u64::from(id / 64)),
+            id,
             ip: Some(at.ip()),
             port: at.port(),
             source_node: b"",
@@ -517,6 +517,7 @@ fn reflections(stranger: &Puppet, victim: &Puppet) -> Vec<Reflection> {
         codec.encode_serf_query(&query, &mut message);
         Said::User(message)
     };
+    let queries = |count: u32| (0..count).map(|id| query(3, id)).collect();
     let many = |said: Said| vec![said; 255];
     #[rustfmt::skip]
     let table = [
@@ -532,8 +533,10 @@ fn reflections(stranger: &Puppet, victim: &Puppet) -> Vec<Reflection> {
         ("relays",                   many(relay(1)),               1,         1,     false),
         ("relay, 1 KiB",             vec![relay(1024)],            1,         25,    false), // Of members that do not compress.
         ("relay, long",              vec![relay(60_000)],          0,         0,     false),
-        ("query",                    vec![query(0)],               5,         2,     false), // Everybody answers,
-        ("query, relayed",           vec![query(3)],               20,        7,     false), // and by way of three others.
+        ("query",                    vec![query(0, 1)],            5,         2,     false), // Everybody answers,
+        ("query, relayed",           vec![query(3, 1)],            20,        7,     false), // and by way of three others.
+        ("queries",                  queries(255),                 95,        2,     false), // Sixteen, one of them relayed.
+        ("sixteen queries at once",  queries(16),                  95,        11,     false),
         ("member",                   vec![victim.alive(1)],        60,        50,    false), // It is probed until it fails.
     ];
     let mut all: Vec<_> = table
@@ -592,8 +595,13 @@ fn strangers_get_little_written_to_others() {
             let stats = net.stats("n1");
             let dropped = stats.datagrams_not_opened + stats.datagrams_malformed;
             assert_eq!(dropped > 0, members == "sealed" || what == "garbage", "{what}, {members}");
-            let refused = what.ends_with('s') && members != "sealed";
-            assert_eq!(stats.requests_over_limit, if refused { 254 } else { 0 }, "{what}, {members}");
+            let refused = match what {
+                _ if members == "sealed" => 0,
+                "queries" => 255 - 16,
+                _ if what.ends_with('s') => 254,
+                _ => 0,
+            };
+            assert_eq!(stats.requests_over_limit, refused, "{what}, {members}");
         }
     }
 }

@@ -53,6 +53,7 @@ impl Scene {
     }
 
     pub(in crate::serf) fn receive(&mut self, message: &[u8]) {
+        self.serf.begin_packet();
         self.serf.handle_message(&mut self.parts.cx(), &mut self.swim, message);
     }
 
@@ -415,6 +416,53 @@ fn overlong_answers_are_not_relayed() {
     }
 }
 
+/// Of one packet so many are heard, and the first is answered by way of others; the rest may come once more.
+#[test]
+fn the_queries_of_one_packet_are_bounded() {
+    let mut scene = Scene::new();
+    scene.meet(3);
+    let queries: Vec<_> =
+        (0..20).map(|id| encoded(&serf::Query { flags: flag::ACK, relay_factor: 2, ..asked(4, id) })).collect();
+    for (heard, refused, sent) in [(16, 4, 16 + 2), (4, 0, 4 + 2), (0, 0, 0)] {
+        let before = scene.parts.stats.clone();
+        scene.serf.begin_packet();
+        for query in &queries {
+            scene.serf.handle_message(&mut scene.parts.cx(), &mut scene.swim, query);
+        }
+        assert_eq!(core::iter::from_fn(|| scene.event()).count(), heard);
+        assert_eq!(scene.parts.stats.requests_over_limit - before.requests_over_limit, refused);
+        assert_eq!(scene.sent().len(), sent);
+    }
+    // Ours are no part of anything.
+    for command in 0..20 {
+        scene.ask(command, &Query::default()).unwrap();
+    }
+    assert_eq!(core::iter::from_fn(|| scene.event()).count(), 20);
+}
+
+/// So many expressions at once, and then so many a second. Filters without any are not counted.
+#[test]
+fn expressions_to_compile_are_bounded() {
+    let mut scene = Scene::new();
+    let hear = |scene: &mut Scene, ids: core::ops::Range<u32>, filters: &[Vec<u8>]| {
+        for id in ids {
+            scene.receive(&encoded(&serf::Query { filters: filters.to_vec(), ..asked(4 + u64::from(id / 50), id) }));
+        }
+        core::iter::from_fn(|| scene.event()).count()
+    };
+    let expression = [nodes(&["me"]), tag("role", "^db-")];
+    assert_eq!(hear(&mut scene, 0..70, &expression), 64);
+    assert_eq!(scene.parts.stats.queries_over_limit, 6);
+    assert_eq!(hear(&mut scene, 100..110, &[nodes(&["me"])]), 10);
+    assert_eq!(hear(&mut scene, 200..210, &[nodes(&["other"]), tag("role", "^db-")]), 0);
+    scene.parts.now += Duration::from_millis(500);
+    assert_eq!(hear(&mut scene, 300..340, &expression), 32);
+    scene.parts.now += Duration::from_secs(3600);
+    assert_eq!(hear(&mut scene, 400..500, &expression), 64);
+    assert_eq!(scene.parts.stats.queries_over_limit, 6 + 8 + 36);
+    assert_eq!(scene.parts.stats.query_filters_invalid, 0);
+}
+
 /// However many somebody wants passed on before we come to send anything.
 #[test]
 fn messages_that_wait_to_be_sent_are_bounded() {
@@ -464,6 +512,8 @@ fn timeouts_follow_the_cluster() {
         (SwimConfig::local(), 1,  1600),
         (SwimConfig::wan(),   1,  8000),
         (SwimConfig::wan(),   20, 16000),
+        (SwimConfig { gossip_interval: Duration::ZERO, ..SwimConfig::lan() }, 1, 3200),
+        (SwimConfig { gossip_interval: Duration::MAX, ..SwimConfig::lan() }, 1, u64::MAX),
     ];
     for (config, others, millis) in table {
         let mut scene = Scene::with(config);
