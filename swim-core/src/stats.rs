@@ -105,7 +105,8 @@ pub struct Stats {
     pub refused_addresses: u64,
     /// Announcements with impossible versions, or new members with none.
     pub refused_versions: u64,
-    /// Announcements with names or metadata beyond all measure, accusations by such names, and requests to ping one.
+    /// Announcements without a name, or with a name or metadata beyond all measure, accusations by such names, and requests
+    /// to ping one.
     pub refused_names: u64,
     /// New members that the application does not want.
     pub refused_admissions: u64,

@@ -83,12 +83,13 @@ impl<'a> Record<'a> {
         if line.is_empty() || line.starts_with(b"#") || line.starts_with(COORDINATE) {
             return Ok(None);
         }
+        let name_of = |name: &'a [u8]| if name.is_empty() { Err(LineError::Name(line)) } else { Ok(Cow::from(name)) };
         let record = if let Some(member) = line.strip_prefix(ALIVE) {
             let (name, address) = split_at_last_space(member).ok_or(LineError::Address(line))?;
             let address = core::str::from_utf8(address).ok().and_then(|text| text.parse().ok());
-            Self::Alive { name: name.into(), address: address.ok_or(LineError::Address(line))? }
+            Self::Alive { address: address.ok_or(LineError::Address(line))?, name: name_of(name)? }
         } else if let Some(name) = line.strip_prefix(NOT_ALIVE) {
-            Self::NotAlive { name: name.into() }
+            Self::NotAlive { name: name_of(name)? }
         } else if let Some(number) = line.strip_prefix(CLOCK) {
             Self::Clock(parse_time(number).ok_or(LineError::Clock(number))?)
         } else if let Some(number) = line.strip_prefix(EVENT_CLOCK) {
@@ -106,7 +107,8 @@ impl<'a> Record<'a> {
     /// Appends the line, with its line feed.
     ///
     /// Appends nothing for a member whose name holds a line feed: names come from the network, and such a one would
-    /// write lines of its own into the file (Serf lets it). Such a member is not found again after a restart.
+    /// write lines of its own into the file (Serf lets it). Such a member is not found again after a restart. Nor for
+    /// one without a name: there is none.
     ///
     /// # Examples
     ///
@@ -167,7 +169,7 @@ impl<'a> Record<'a> {
 
     fn is_one_line(&self) -> bool {
         match self {
-            Self::Alive { name, .. } | Self::NotAlive { name } => !name.contains(&b'\n'),
+            Self::Alive { name, .. } | Self::NotAlive { name } => !name.is_empty() && !name.contains(&b'\n'),
             Self::Clock(_) | Self::EventClock(_) | Self::QueryClock(_) | Self::Leave => true,
         }
     }
@@ -188,6 +190,8 @@ pub enum LineError<'a> {
     Unrecognized(&'a [u8]),
     /// An `alive:` line that does not end in a space and an address: all of it.
     Address(&'a [u8]),
+    /// A member without a name: all of it.
+    Name(&'a [u8]),
     /// The member time is not a decimal number of 64 bits: what stands there instead.
     Clock(&'a [u8]),
     /// The same of the time of user events.
@@ -201,6 +205,7 @@ impl fmt::Display for LineError<'_> {
         let (what, text) = match self {
             Self::Unrecognized(line) => ("Unrecognized snapshot line", line),
             Self::Address(line) => ("Failed to parse address", line),
+            Self::Name(line) => ("Member without a name", line),
             Self::Clock(number) => ("Failed to convert clock time", number),
             Self::EventClock(number) => ("Failed to convert event clock time", number),
             Self::QueryClock(number) => ("Failed to convert query clock time", number),

@@ -602,6 +602,19 @@ fn names_that_fit_no_packet_are_refused() {
     assert_eq!(swim.active(), 1);
 }
 
+/// Whoever is pinged by no name answers: a member of that name would never fail.
+#[test]
+fn the_empty_name_is_refused() {
+    let mut parts = Parts::new();
+    let mut swim = parts.swim(Config::lan());
+    for origin in [heard(), Origin::Exchange] {
+        swim.handle_alive(&mut parts.cx(), &alive("", 1, address(2), b""), origin);
+    }
+    assert_eq!((swim.active(), parts.stats.refused_names), (0, 2));
+    swim.handle_alive(&mut parts.cx(), &alive("b", 1, address(2), b""), heard());
+    assert_eq!(swim.active(), 1);
+}
+
 /// The same of names that are only spoken of: one would wait in the queue for ever, the other be sent to anybody.
 #[test]
 fn long_names_are_not_spoken_of() {

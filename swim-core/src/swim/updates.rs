@@ -37,7 +37,10 @@ impl Swim {
             cx.stats.refused_addresses += 1;
             return;
         };
-        if alive.node.len() + alive.meta.as_deref().map_or(0, <[u8]>::len) > IDENTITY_LEN_MAX {
+        // Anybody answers a ping to the empty name: a member called so would never fail.
+        if alive.node.is_empty()
+            || alive.node.len() + alive.meta.as_deref().map_or(0, <[u8]>::len) > IDENTITY_LEN_MAX
+        {
             cx.stats.refused_names += 1;
             return;
         }

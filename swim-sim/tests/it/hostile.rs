@@ -172,6 +172,24 @@ fn names_beyond_all_measure_are_refused() {
     }
 }
 
+/// Everybody answers a ping to no name, so that a member called so would never fail: there is none.
+#[test]
+fn nobody_is_without_a_name() {
+    for wire in [wire::Config::native(), wire::Config::serf()] {
+        let what = wire.codec;
+        let (mut net, mallory) = cluster(3, move |config| config.wire = wire.clone());
+        let address = net.address("n2");
+        net.tell(&mallory, "n1", alive("", address, 1, b""));
+        let entries = vec![entry("", address, 1, State::Alive)];
+        net.dial(&mallory, "n3", &StreamSaid::PushPull { join: false, entries, user_state: vec![] });
+        net.run_for(secs(5));
+        assert_eq!((net.stats("n1").refused_names, net.stats("n3").refused_names), (1, 1), "{what:?}");
+        for name in net.names() {
+            assert_eq!(net[name.as_str()].summary().members, 4, "{name}, {what:?}");
+        }
+    }
+}
+
 /// Far more members than there may be, by gossip and in one exchange: the table takes as many as there is room for, and
 /// the rest counts. The real members stay alive, a crash among them is found out within a round of probes and the longest
 /// suspicion, and those made up fail, are forgotten, and make room again (design 3.5).

@@ -72,6 +72,8 @@ fn bad_lines_are_named_as_in_serf() {
         (b"alive: b 127.0.0.2",                 "Failed to parse address: alive: b 127.0.0.2"),
         (b"alive: b 127.0.0.2:65536",           "Failed to parse address: alive: b 127.0.0.2:65536"),
         (b"alive: b ",                          "Failed to parse address: alive: b "),
+        (b"alive:  127.0.0.2:7946",             "Member without a name: alive:  127.0.0.2:7946"), // we say it, not Serf
+        (b"not-alive: ",                        "Member without a name: not-alive: "),
         (b"clock: ",                            "Failed to convert clock time: "),
         (b"clock: +7",                          "Failed to convert clock time: +7"),
         (b"clock: 18446744073709551616",        "Failed to convert clock time: 18446744073709551616"),
@@ -89,12 +91,13 @@ fn bad_lines_are_named_as_in_serf() {
     assert!(Record::parse_line(&long).unwrap_err().to_string().len() < 300, "a warning is no place for a whole file");
 }
 
-/// Names come from the network: none may bring lines of its own.
+/// Names come from the network: none may bring lines of its own, nor one that is not read again.
 #[test]
 fn a_name_cannot_write_lines() {
-    let evil = name(b"b\nleave\nalive: c");
-    assert_eq!(line(&Record::Alive { name: evil.clone(), address: address(2) }), b"");
-    assert_eq!(line(&Record::NotAlive { name: evil }), b"");
+    for evil in [name(b"b\nleave\nalive: c"), name(b"")] {
+        assert_eq!(line(&Record::Alive { name: evil.clone(), address: address(2) }), b"");
+        assert_eq!(line(&Record::NotAlive { name: evil }), b"");
+    }
 }
 
 #[test]
