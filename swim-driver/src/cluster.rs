@@ -626,7 +626,8 @@ impl<R: Runtime> Cluster<R> {
     }
 
     /// Makes a member that failed count as having left; with `prune`, it is forgotten as well. A member that is there
-    /// will object. Unknown names are no error.
+    /// will object, and with `prune` be forgotten all the same, by all others, until it has left, or failed, and come back.
+    /// Unknown names are no error.
     ///
     /// Cancel-safe: it is done when the future is polled first.
     ///

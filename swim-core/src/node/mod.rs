@@ -588,9 +588,11 @@ impl Node {
     }
 
     /// Makes a failed member leave, so that nobody tries to reach it any more; with `prune` it is forgotten, too, a
-    /// member that is still leaving after `broadcast_timeout` and `leave_propagate_delay`. A member that is really
-    /// there refutes, and nobody is missed by an unknown name. [`Reply::Done`] comes at once: unlike Serf, it does not
-    /// wait until the news has been sent.
+    /// member that is still leaving after `broadcast_timeout` and `leave_propagate_delay`. Nobody is missed by an unknown
+    /// name. [`Reply::Done`] comes at once: unlike Serf, it does not wait until the news has been sent.
+    ///
+    /// A member that is really there refutes. But with `prune` it is forgotten by then all the same, as in Serf: no node
+    /// but itself lists it, until it has left, or failed, and come back.
     ///
     /// # Examples
     ///

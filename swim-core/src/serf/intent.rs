@@ -164,7 +164,7 @@ impl Serf {
     }
 
     /// Makes a failed member leave, and forgets it if `prune`. Everybody is told, if there is anybody. It is no error if
-    /// nobody has this name; a member that is really there refutes.
+    /// nobody has this name; a member that is really there refutes, and is forgotten all the same if `prune`.
     pub(crate) fn force_leave(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, name: &[u8], prune: bool) {
         let leave = Leave { ltime: self.clock.increment(), node: name, prune };
         self.handle_leave_intent(cx, swim, &leave);

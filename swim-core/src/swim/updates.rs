@@ -38,9 +38,7 @@ impl Swim {
             return;
         };
         // Anybody answers a ping to the empty name: a member called so would never fail.
-        if alive.node.is_empty()
-            || alive.node.len() + alive.meta.as_deref().map_or(0, <[u8]>::len) > IDENTITY_LEN_MAX
-        {
+        if alive.node.is_empty() || alive.node.len() + alive.meta.as_deref().map_or(0, <[u8]>::len) > IDENTITY_LEN_MAX {
             cx.stats.refused_names += 1;
             return;
         }

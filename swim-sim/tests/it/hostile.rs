@@ -190,6 +190,33 @@ fn nobody_is_without_a_name() {
     }
 }
 
+/// Serf's way: whoever is to be pruned is forgotten by all others even if it calls the leave off, and nobody lists it
+/// until it has failed, or left, and come back. For SWIM it is there all the time.
+#[test]
+fn the_living_are_pruned_as_in_serf() {
+    for wire in [wire::Config::native(), wire::Config::serf()] {
+        let codec = wire.codec;
+        let (mut net, mallory) = cluster(4, move |config| config.wire = wire.clone());
+        let mut intent = Vec::new();
+        codec.encode_serf_leave(&serf::Leave { ltime: LamportTime(50), node: b"n2", prune: true }, &mut intent);
+        net.tell(&mallory, "n1", Said::User(intent));
+        net.run_for(secs(20));
+        let listed = |net: &TestNet| ["n1", "n3", "n4"].map(|name| net.status_at(name, "n2"));
+        assert_eq!(listed(&net), [None; 3], "{codec:?}");
+        assert_eq!(net.status_at("n2", "n2"), Some(Status::Alive), "{codec:?}");
+        assert_eq!(net.stats("n1").suspicions, 0, "it answers, {codec:?}");
+
+        for (away, back) in [(secs(0), [None; 3]), (secs(40), [Some(Status::Alive); 3])] {
+            net.crash("n2");
+            net.run_for(away);
+            net.restart("n2");
+            net.join("n2", "n1");
+            net.run_for(secs(5));
+            assert_eq!(listed(&net), back, "after {away:?}, {codec:?}");
+        }
+    }
+}
+
 /// Far more members than there may be, by gossip and in one exchange: the table takes as many as there is room for, and
 /// the rest counts. The real members stay alive, a crash among them is found out within a round of probes and the longest
 /// suspicion, and those made up fail, are forgotten, and make room again (design 3.5).
