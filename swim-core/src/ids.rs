@@ -286,6 +286,9 @@ pub(crate) fn fmt_escaped(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Resu
     Ok(())
 }
 
+/// Longest name a node may give itself, in bytes, as of Serf's with its rule for names.
+pub(crate) const NAME_LEN_MAX: usize = 128;
+
 #[cfg(test)]
 mod tests {
     use alloc::vec;

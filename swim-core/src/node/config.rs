@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Name;
+use crate::ids::{self, Name};
 use crate::serf::direct::MESSAGE_LEN_MAX;
 use crate::serf::tags::{Tags, TagsTooLarge};
 use crate::serf::user_event::USER_EVENT_LEN_MAX;
@@ -170,7 +170,7 @@ impl Config {
 }
 
 /// Longest name a node may give itself, in bytes.
-pub const NAME_LEN_MAX: usize = 128;
+pub const NAME_LEN_MAX: usize = ids::NAME_LEN_MAX;
 
 /// Most times of the Lamport clock of which events or queries are remembered. Each takes some memory as soon as the first
 /// comes.

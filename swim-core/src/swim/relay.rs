@@ -8,7 +8,7 @@ use crate::cx::Cx;
 use crate::ids::SequenceNumber;
 use crate::outbox::Outgoing;
 use crate::swim::Swim;
-use crate::swim::updates::IDENTITY_LEN_MAX;
+use crate::swim::updates::name_len_max;
 use crate::time::Instant;
 use crate::timers::Timer;
 use crate::wire::message::IndirectPing;
@@ -37,7 +37,7 @@ impl Swim {
             cx.stats.relays_over_limit += 1;
             return;
         }
-        if request.node.len() > IDENTITY_LEN_MAX {
+        if request.node.len() > name_len_max(self.codec) {
             // Nobody is called so, and we would remember it a thousand times and send it to whomever the request names.
             cx.stats.refused_names += 1;
             return;

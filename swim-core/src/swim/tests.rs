@@ -595,11 +595,15 @@ fn pings_are_relayed_within_the_allowed_networks_only() {
 fn names_that_fit_no_packet_are_refused() {
     let mut parts = Parts::new();
     let mut swim = parts.swim(Config::lan());
-    let (name, long) = ("n".repeat(1000), "n".repeat(1001));
-    swim.handle_alive(&mut parts.cx(), &alive(&long, 1, address(2), &[b'm'; 24]), heard());
-    assert_eq!((swim.active(), parts.stats.refused_names), (0, 1));
-    swim.handle_alive(&mut parts.cx(), &alive(&name, 1, address(2), &[b'm'; 24]), heard());
+    let (name, long, meta) = ("n".repeat(128), "n".repeat(129), [b'm'; 897]);
+    for (refused, (name, meta)) in [(&*name, &meta[..]), (&*long, b"")].into_iter().enumerate() {
+        swim.handle_alive(&mut parts.cx(), &alive(name, 1, address(2), meta), heard());
+        assert_eq!((swim.active(), parts.stats.refused_names), (0, refused as u64 + 1));
+    }
+    swim.handle_alive(&mut parts.cx(), &alive(&name, 1, address(2), &meta[..896]), heard());
     assert_eq!(swim.active(), 1);
+    // Serf's agents are called whatever they like, or as their host is.
+    assert_eq!(updates::name_len_max(Codec::Serf), 255);
 }
 
 /// Whoever is pinged by no name answers: a member of that name would never fail.
@@ -621,7 +625,7 @@ fn long_names_are_not_spoken_of() {
     let mut parts = Parts::new();
     let (mut swim, b) = knowing_b(&mut parts, Config::lan(), A);
     drain(&mut swim);
-    for (len, refused) in [(1024, false), (1025, true)] {
+    for (len, refused) in [(128, false), (129, true)] {
         let name = "n".repeat(len);
         let request = crate::wire::message::IndirectPing {
             seq: SequenceNumber(1),
@@ -641,7 +645,7 @@ fn long_names_are_not_spoken_of() {
         assert_eq!(swim.state(b), Some(A));
         drain(&mut swim);
     }
-    swim.handle_suspect(&mut parts.cx(), &accusation("b", 6, &"n".repeat(1025)));
+    swim.handle_suspect(&mut parts.cx(), &accusation("b", 6, &"n".repeat(129)));
     assert_eq!((swim.state(b), swim.queue_len()), (Some(A), 0));
     assert_eq!(parts.stats.refused_names, 4);
 }

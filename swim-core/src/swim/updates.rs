@@ -6,12 +6,13 @@
 use core::net::{IpAddr, SocketAddr};
 
 use crate::cx::Cx;
-use crate::ids::{Incarnation, MemberId};
+use crate::ids::{Incarnation, MemberId, NAME_LEN_MAX};
 use crate::log::{Escaped, log};
 use crate::swim::admission::Candidate;
 use crate::swim::precedence::supersede;
 use crate::swim::{Change, Notify, Swim};
 use crate::timers::Timer;
+use crate::wire::codec::Codec;
 use crate::wire::message::{Accusation, Alive, State};
 
 /// Where a claim was heard.
@@ -38,7 +39,10 @@ impl Swim {
             return;
         };
         // Anybody answers a ping to the empty name: a member called so would never fail.
-        if alive.node.is_empty() || alive.node.len() + alive.meta.as_deref().map_or(0, <[u8]>::len) > IDENTITY_LEN_MAX {
+        if alive.node.is_empty()
+            || alive.node.len() > name_len_max(self.codec)
+            || alive.node.len() + alive.meta.as_deref().map_or(0, <[u8]>::len) > IDENTITY_LEN_MAX
+        {
             cx.stats.refused_names += 1;
             return;
         }
@@ -319,7 +323,7 @@ impl Swim {
         let id = cx.roster.find(accusation.node)?;
         let record = self.table.record(id);
         record.state?;
-        if accusation.from.len() > IDENTITY_LEN_MAX {
+        if accusation.from.len() > name_len_max(self.codec) {
             // It would be remembered, and wait for a packet that holds it.
             cx.stats.refused_names += 1;
             return None;
@@ -387,6 +391,18 @@ impl Swim {
     }
 }
 
-/// Longest name and metadata together that a member may have. Metadata is bounded by its owner, names by nobody; what is
-/// longer than this would fit no packet, and could be neither gossiped nor pinged.
-pub(super) const IDENTITY_LEN_MAX: usize = 1024;
+/// Longest name that a member may have. Each stands in every full state up to three times, so they are no longer than
+/// there is reason to: as long as our nodes give themselves, and on Serf's wire as long as a host's, for Serf bounds them
+/// by 128, too, but only if it is asked to.
+pub(super) const fn name_len_max(codec: Codec) -> usize {
+    match codec {
+        Codec::Native => NAME_LEN_MAX,
+        Codec::Serf => HOST_NAME_LEN_MAX,
+    }
+}
+
+/// RFC 1035, 2.3.4.
+const HOST_NAME_LEN_MAX: usize = 255;
+/// Longest name and metadata together that a member may have. Metadata is bounded by its owner; what is longer than this
+/// would fit no packet, and could be neither gossiped nor pinged.
+const IDENTITY_LEN_MAX: usize = 1024;
