@@ -126,6 +126,8 @@ pub struct Stats {
     pub streams_over_limit: u64,
     /// Streams given up because all together held more than `stream_bytes_max`.
     pub stream_bytes_over_limit: u64,
+    /// Members and user events left out of full states that we sent, because with them no receiver would have taken one.
+    pub state_over_limit: u64,
     /// Joins refused, because too many are under way.
     pub joins_over_limit: u64,
     /// Intents about unknown members beyond `recent_intents_max`.

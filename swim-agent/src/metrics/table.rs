@@ -185,6 +185,7 @@ pub(crate) const COUNTERS: &[Family] = &[
             stat!(acks_over_limit).label(r#"what="acks""#),
             stat!(streams_over_limit).label(r#"what="streams""#),
             stat!(stream_bytes_over_limit).label(r#"what="stream_bytes""#),
+            stat!(state_over_limit).label(r#"what="state""#),
             stat!(joins_over_limit).label(r#"what="joins""#),
             stat!(intents_over_limit).label(r#"what="intents""#),
             stat!(broadcasts_over_limit).label(r#"what="broadcasts""#),

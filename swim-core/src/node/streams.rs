@@ -13,8 +13,9 @@ use crate::swim::Exchange;
 use crate::swim::push_pull::MergeError;
 use crate::time::Instant;
 use crate::timers::Timer;
+use crate::wire::codec::Codec;
 use crate::wire::envelope::{DatagramError, Envelope};
-use crate::wire::framing::{FrameReader, Side, StreamError, frame};
+use crate::wire::framing::{FrameReader, Side, StreamError, frame, message_len_max};
 use crate::wire::message::{Ack, Ping, PushPull, StreamMessage};
 use crate::wire::serf::SerfMessage;
 
@@ -251,7 +252,7 @@ impl Core {
             }
             Role::PushPull { join, .. } => {
                 self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
-                self.encode_state(join, &mut message);
+                self.encode_state(codec, join, &mut message);
             }
             Role::Message(_) => {
                 self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
@@ -368,7 +369,7 @@ impl Core {
                 self.stats.push_pulls_accepted += 1;
                 // Our state as it was before the other's, as memberlist: the joiner is not in it yet.
                 let mut answer = Vec::new();
-                self.encode_state(state.join, &mut answer);
+                self.encode_state(codec, state.join, &mut answer);
                 self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
                 self.send(envelope, now, id, Side::Acceptor, answer, true);
                 log!(DEBUG, "exchange_answered", peer = peer);
@@ -436,10 +437,11 @@ impl Core {
         Ok(())
     }
 
-    /// Our full state, both layers.
-    fn encode_state(&self, join: bool, out: &mut Vec<u8>) {
+    /// Our full state, both layers, no longer than whoever gets it takes.
+    fn encode_state(&mut self, codec: Codec, join: bool, out: &mut Vec<u8>) {
         let mut user_state = Vec::new();
-        self.serf.encode_state(&self.roster, &mut user_state);
+        let room = message_len_max(codec).saturating_sub(self.swim.push_pull_len_max(&self.roster));
+        self.stats.state_over_limit += self.serf.encode_state(&self.roster, room, &mut user_state);
         self.swim.encode_push_pull(&self.roster, join, &user_state, out);
     }
 

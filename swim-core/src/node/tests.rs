@@ -1072,6 +1072,43 @@ fn members_of_a_snapshot_are_bounded() {
     }
 }
 
+/// Somebody has made up as many members as a full state holds, but not what Serf's layer says of them as well. That is
+/// left out, and whoever wants to join does.
+#[test]
+fn a_crowd_keeps_nobody_from_joining() {
+    let plain = |wire: wire::Config| wire::Config { compression: false, ..wire };
+    let sealed = |wire: wire::Config| wire::Config { keyring: keyring(7), ..plain(wire) };
+    let mut wires = alloc::vec![(plain(wire::Config::native()), 18_200, 128)];
+    if cfg!(feature = "encryption") {
+        wires.push((sealed(wire::Config::native()), 18_200, 128));
+        // Unsealed it has no such limit.
+        wires.push((sealed(wire::Config::serf()), 15_400, 255));
+    }
+    for (wire, crowd, name_len) in wires {
+        let (codec, meta) = (wire.codec, alloc::vec![b'm'; 1024 - name_len]);
+        let mut net = Net::of(2, &wire);
+        let mut envelope = Envelope::new(wire).unwrap();
+        for n in 0..crowd {
+            let name = alloc::format!("{n:x>name_len$}");
+            let ip = u32::to_be_bytes(0x0a00_0000 + n);
+            let claim = crate::testing::alive(&name, 1, (ip, 7946).into(), &meta);
+            let mut datagram = Vec::new();
+            let mut packet = envelope.begin(&mut datagram, true);
+            packet.push(|buf| codec.encode_alive(&claim, buf));
+            packet.finish_with_nonce(&[9; 24]);
+            let now = net.now;
+            net.node(1).handle_datagram(now, address(9), &mut datagram).unwrap();
+        }
+        assert_eq!(net.node(1).node().summary().members, crowd as usize + 1);
+        let now = net.now;
+        let id = net.node(2).join(now, &[address(1)], false);
+        net.settle();
+        assert_eq!(net.replies(2, id), [Reply::SeedReached(address(1)), Reply::Done(Ok(()))], "{codec:?}");
+        assert_eq!(net.node(2).node().summary().members, crowd as usize + 2);
+        assert_eq!(net.node(1).node().stats().state_over_limit, u64::from(crowd) + 1);
+    }
+}
+
 /// The rejoin tries every address once, then healing takes over; the members stay in the snapshot.
 #[test]
 fn nobody_of_the_snapshot_is_there() {

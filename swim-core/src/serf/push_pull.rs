@@ -13,22 +13,48 @@ use crate::swim::Swim;
 use crate::wire::serf::{Clocks, Join, SerfMessage};
 
 impl Serf {
-    /// Appends our state.
-    pub(crate) fn encode_state(&self, roster: &Roster, out: &mut Vec<u8>) {
+    /// Appends our state, in `len_max` bytes at most if that is enough for what it has without members and events. Who
+    /// has failed or left is remembered for a day, by everybody, and as long as somebody makes members up they may be
+    /// more than any receiver takes: what of it matters less is then left out. Returns how many members and events are.
+    pub(crate) fn encode_state(&self, roster: &Roster, len_max: usize, out: &mut Vec<u8>) -> u64 {
+        let (fitting, left_out) = self.fitting(roster, len_max);
         let (member, event, query) = self.times();
+        let sent = || self.records.iter().filter(|(_, record)| Part::of(record) < fitting);
         let statuses = Counted {
-            len: self.records.len(),
-            iter: self.records.iter().map(|(id, record)| (roster.slot(id).name.as_bytes(), record.status_time)),
+            len: if fitting >= Part::UserEvents { self.records.len() } else { sent().count() },
+            iter: sent().map(|(id, record)| (roster.slot(id).name.as_bytes(), record.status_time)),
         };
         // Whoever is leaving is listed, too (not by Serf): among the statuses alone it would read as one who has joined.
         // One that is not leaving after all hears of it here, and says so; otherwise nobody would ever ask it, as long
         // as its last join and the leave that we believe in have the same time.
-        let is_leaving = |record: &Record| matches!(record.status, Some(Status::Left | Status::Leaving));
-        let leavers = || self.records.iter().filter(|(_, record)| is_leaving(record));
+        let leavers = || sent().filter(|(_, record)| is_leaving(record));
         let left = Counted { len: leavers().count(), iter: leavers().map(|(id, _)| roster.slot(id).name.as_bytes()) };
         let events = (0..self.config.event_buffer)
-            .map(|index| self.user_events.slot(index).map(|slot| (slot.time, slot.events())));
+            .map(|index| self.user_events.slot(index).filter(|_| fitting > Part::UserEvents))
+            .map(|slot| slot.map(|slot| (slot.time, slot.events())));
         self.codec.encode_serf_push_pull(&Clocks { member, event, query }, statuses, left, events, out);
+        left_out
+    }
+
+    /// The first part of our state that does not fit any more, and how much is in it and those behind it.
+    fn fitting(&self, roster: &Roster, len_max: usize) -> (Part, u64) {
+        let mut parts = [Part::There, Part::Failed, Part::Left, Part::UserEvents].map(|part| (part, 0, 0));
+        for (id, record) in self.records.iter() {
+            let (_, len, count) = &mut parts[Part::of(&record) as usize];
+            let times = 1 + usize::from(is_leaving(&record));
+            *len += times * (roster.slot(id).name.as_bytes().len() + NAME_OVERHEAD_MAX);
+            *count += 1;
+        }
+        parts[Part::UserEvents as usize].1 = self.user_events.len_max();
+        let mut room = len_max.saturating_sub(REST_LEN_MAX + self.config.event_buffer);
+        for (n, (part, len, _)) in parts.into_iter().enumerate() {
+            if len > room {
+                parts[Part::UserEvents as usize].2 = self.user_events.len();
+                return (part, parts[n..].iter().map(|(.., count)| *count as u64).sum());
+            }
+            room -= len;
+        }
+        (Part::None, 0)
     }
 
     /// Sets our clocks by those of a cluster that we have just come to, by the state in which one of its members has
@@ -87,6 +113,38 @@ impl Serf {
     }
 }
 
+/// What a state consists of, what matters most first. What does not fit is left out from the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    /// Members that are there.
+    There,
+    Failed,
+    Left,
+    UserEvents,
+    /// Behind all of them.
+    None,
+}
+
+impl Part {
+    /// To which a member belongs.
+    fn of(record: &Record) -> Self {
+        match record.status {
+            Some(Status::Failed) => Self::Failed,
+            Some(Status::Left) => Self::Left,
+            Some(Status::Alive | Status::Leaving) | None => Self::There,
+        }
+    }
+}
+
+fn is_leaving(record: &Record) -> bool {
+    matches!(record.status, Some(Status::Left | Status::Leaving))
+}
+
+/// What a name, and the time that goes with it, take besides its bytes, on either wire.
+const NAME_OVERHEAD_MAX: usize = 16;
+/// The clocks, and the names and lengths of the lists. A slot of the ring that is empty takes a byte more.
+const REST_LEN_MAX: usize = 128;
+
 /// An iterator whose length is known from elsewhere.
 struct Counted<I> {
     len: usize,
@@ -111,7 +169,60 @@ impl<I: Iterator> ExactSizeIterator for Counted<I> {}
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+
     use super::*;
+    use crate::serf::config::Config;
+    use crate::serf::tests::Scene;
+    use crate::swim::updates::Origin;
+    use crate::testing::{accusation, address, alive};
+    use crate::wire::codec::Codec;
+    use crate::wire::message::Bytes;
+    use crate::wire::serf::{Leave, UserEvent};
+
+    /// With less and less room user events go first, then those who have left, those who have failed, and in the end
+    /// everybody; what is left out is counted, and what is not fits.
+    #[test]
+    fn what_does_not_fit_is_left_out() {
+        for codec in [Codec::Native, Codec::Serf] {
+            let mut scene = Scene::of(Config { event_buffer: 32, ..Config::default() }, codec);
+            let names = ["there", "leaving", "failed", "left", "left, too"].map(|name| format!("{name:x<128}"));
+            for (name, n) in names.iter().zip(2..) {
+                let claim = alive(name, 5, address(n), b"");
+                scene.swim.handle_alive(&mut scene.parts.cx(), &claim, Origin::Exchange);
+                scene.settle();
+            }
+            let intends = [(1, false, 1 << 20), (3, false, 1 << 25), (4, false, 1 << 30)];
+            for (at, prune, time) in intends {
+                let leave = Leave { ltime: LamportTime(time), node: names[at].as_bytes(), prune };
+                assert!(scene.serf.handle_leave_intent(&mut scene.parts.cx(), &mut scene.swim, &leave));
+            }
+            for name in &names[2..] {
+                scene.swim.handle_dead(&mut scene.parts.cx(), &accusation(name, 5, "c"));
+                scene.settle();
+            }
+            for (time, name, payload) in [(1 << 30, "deploy", &[0; 300]), ((1 << 30) + 1, "deploy", &[1; 300])] {
+                let (ltime, name, payload) = (LamportTime(time), name.as_bytes(), Some(Bytes::from(&payload[..])));
+                let event = UserEvent { ltime, name, payload, coalesce: false };
+                assert!(scene.serf.handle_user_event(&mut scene.parts.cx(), &event));
+            }
+
+            let mut seen = Vec::new();
+            for len_max in (0..4000).rev() {
+                let mut bytes = Vec::new();
+                let left_out = scene.serf.encode_state(&scene.parts.roster, len_max, &mut bytes);
+                let Ok(SerfMessage::PushPull(state)) = codec.decode_serf(&bytes) else { panic!("it is one") };
+                let (statuses, left) = (state.statuses.count(), state.left.count());
+                let events = state.events.map(|slot| slot.events.count()).sum::<usize>();
+                assert!(bytes.len() <= len_max || statuses == 0, "{} in {len_max}", bytes.len());
+                if seen.last() != Some(&(statuses, left, events, left_out)) {
+                    seen.push((statuses, left, events, left_out));
+                }
+            }
+            // We are one of those who are there.
+            assert_eq!(seen, [(6, 3, 2, 0), (6, 3, 0, 2), (4, 1, 0, 4), (3, 1, 0, 5), (0, 0, 0, 8)], "{codec:?}");
+        }
+    }
 
     #[test]
     fn what_is_counted_is_there() {

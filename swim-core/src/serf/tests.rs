@@ -339,7 +339,7 @@ fn state_exchanges_carry_intents() {
     let mut theirs = Scene::with(Left);
     assert!(theirs.serf.clock.witness(LamportTime(50)));
     let mut state = Vec::new();
-    theirs.serf.encode_state(&theirs.parts.roster, &mut state);
+    theirs.serf.encode_state(&theirs.parts.roster, usize::MAX, &mut state);
     for (status, becomes) in [(Alive, Leaving), (Failed, Left)] {
         let mut ours = Scene::with(status);
         ours.serf.merge(&mut ours.parts.cx(), &mut ours.swim, &state, false);
@@ -349,7 +349,7 @@ fn state_exchanges_carry_intents() {
         // Nobody who tells it once more makes it later, so that one who has come back is heard.
         for _ in 0..3 {
             let mut again = Vec::new();
-            ours.serf.encode_state(&ours.parts.roster, &mut again);
+            ours.serf.encode_state(&ours.parts.roster, usize::MAX, &mut again);
             ours.serf.merge(&mut ours.parts.cx(), &mut ours.swim, &again, false);
             ours.serf.merge(&mut ours.parts.cx(), &mut ours.swim, &state, false);
         }

@@ -126,6 +126,16 @@ impl UserEvents {
         self.min_time = self.min_time.max(time);
     }
 
+    /// No less than all of them take in a full state, but for the marks of empty slots.
+    pub(super) fn len_max(&self) -> usize {
+        self.bytes + self.slots.len() * SLOT_OVERHEAD_MAX
+    }
+
+    /// How many are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.slots.iter().map(|slot| slot.events.len()).sum()
+    }
+
     /// What the ring holds at `index`, if anything.
     pub(super) fn slot(&self, index: usize) -> Option<&Slot> {
         self.slots.get(index).filter(|slot| !slot.events.is_empty())
@@ -256,8 +266,10 @@ impl Recorded {
     }
 }
 
-/// What remembering an event costs beside its bytes, roughly.
+/// What remembering an event costs beside its bytes, roughly. More than it costs to write it.
 const EVENT_OVERHEAD: usize = 64;
+/// What a slot takes in a full state beside its events, at most.
+const SLOT_OVERHEAD_MAX: usize = 32;
 
 impl Serf {
     /// Tells everybody. The time that the event got.
@@ -557,7 +569,7 @@ mod tests {
                 assert!(hear(&mut theirs, time, name));
             }
             let mut state = Vec::new();
-            theirs.serf.encode_state(&theirs.parts.roster, &mut state);
+            theirs.serf.encode_state(&theirs.parts.roster, usize::MAX, &mut state);
 
             let mut ours = Scene::of(Config::default(), codec);
             ours.serf.merge(&mut ours.parts.cx(), &mut ours.swim, &state, false);
@@ -573,7 +585,7 @@ mod tests {
             ours.serf.merge(&mut ours.parts.cx(), &mut ours.swim, &state, false);
             assert_eq!(ours.serf.poll_event(), None);
             let mut again = Vec::new();
-            ours.serf.encode_state(&ours.parts.roster, &mut again);
+            ours.serf.encode_state(&ours.parts.roster, usize::MAX, &mut again);
             assert_eq!(again.len(), state.len());
 
             let mut ours = Scene::of(Config::default(), codec);

@@ -63,6 +63,15 @@ impl Swim {
         self.exchanges.push_back(Exchange::PushPull { peer, join: true });
     }
 
+    /// No less than everybody takes in a push/pull message.
+    pub(crate) fn push_pull_len_max(&self, roster: &Roster) -> usize {
+        let entries = self.table.iter().map(|id| {
+            let slot = roster.slot(id);
+            slot.name.as_bytes().len() + slot.meta.len() + ENTRY_OVERHEAD_MAX
+        });
+        HEADER_LEN_MAX + entries.sum::<usize>()
+    }
+
     /// Appends a whole push/pull message: everybody, in every state, then `user_state`.
     pub(crate) fn encode_push_pull(&self, roster: &Roster, join: bool, user_state: &[u8], out: &mut Vec<u8>) {
         let header = PushPullHeader { join, entries: self.table.len() as u32, user_state_len: user_state.len() as u32 };
@@ -166,6 +175,10 @@ pub(crate) fn push_pull_wait(interval: Duration, members: usize) -> Duration {
     interval.saturating_mul(log_ceiling - SCALE_THRESHOLD.ilog2() + 1)
 }
 
+/// Of a push/pull message, on either wire: its header.
+const HEADER_LEN_MAX: usize = 64;
+/// The same: an entry but for name and metadata, with the names of its fields where they are written.
+const ENTRY_OVERHEAD_MAX: usize = 96;
 /// Up to so many members the interval is not stretched.
 const SCALE_THRESHOLD: usize = 32;
 

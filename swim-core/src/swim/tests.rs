@@ -606,6 +606,30 @@ fn names_that_fit_no_packet_are_refused() {
     assert_eq!(updates::name_len_max(Codec::Serf), 255);
 }
 
+/// A full state is no longer than is promised, whoever is in it, on either wire.
+#[test]
+fn entries_are_no_longer_than_thought() {
+    for codec in [Codec::Native, Codec::Serf] {
+        let mut parts = Parts::new();
+        let mut swim = parts.swim(Config::lan());
+        swim.codec = codec;
+        let claims = [("b".repeat(128), 896), ("c".into(), 0), ("d".repeat(40), 300)];
+        let mut promised = swim.push_pull_len_max(&parts.roster);
+        for (name, meta_len) in &claims {
+            let place = "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65535".parse().unwrap();
+            let claim = alive(name, u32::MAX - 1, place, &[b'm'; 896][..*meta_len]);
+            swim.handle_alive(&mut parts.cx(), &claim, heard());
+            let grown = swim.push_pull_len_max(&parts.roster);
+            assert_eq!(grown - promised, name.len() + meta_len + 96);
+            promised = grown;
+            let mut out = Vec::new();
+            swim.encode_push_pull(&parts.roster, true, &[0; 1 << 20], &mut out);
+            assert!(out.len() - (1 << 20) <= promised, "{} > {promised}, {codec:?}", out.len() - (1 << 20));
+        }
+        assert_eq!(swim.active(), 3);
+    }
+}
+
 /// Whoever is pinged by no name answers: a member of that name would never fail.
 #[test]
 fn the_empty_name_is_refused() {

@@ -243,6 +243,15 @@ impl FrameReader {
     }
 }
 
+/// Longest plain message that every receiver takes, whatever is in it, and whether it is compressed and sealed or not.
+pub(crate) const fn message_len_max(codec: Codec) -> usize {
+    match codec {
+        Codec::Native => STREAM_PAYLOAD_MAX - FRAME_OVERHEAD_MAX,
+        // What does not compress gets longer: LZW writes up to 12 bits for a byte.
+        Codec::Serf => (STREAM_PAYLOAD_MAX - FRAME_OVERHEAD_MAX) / 3 * 2,
+    }
+}
+
 /// Wraps a plain message, kind byte first, for one direction of a stream.
 ///
 /// With compression on, Serf's wire compresses always and the native one when that is shorter.
@@ -531,6 +540,8 @@ const NATIVE_FRAME_HEAD: usize = 6;
 const STREAM_PAYLOAD_MAX: usize = 20 * 1024 * 1024;
 /// The most that a message may decompress to (memberlist: twice that).
 const STREAM_PLAIN_MAX: usize = 2 * STREAM_PAYLOAD_MAX;
+/// No less than a seal and the compress message around a message add to it.
+const FRAME_OVERHEAD_MAX: usize = 128;
 /// The most that is held of one direction.
 const STREAM_LEN_MAX: usize = STREAM_PLAIN_MAX;
 
@@ -601,6 +612,29 @@ mod tests {
             assert_eq!(reader.buffered(), STREAM_LEN_MAX - 1);
             assert_eq!(reader.push(&envelope, more), Err(error));
             assert_eq!(reader.buffered(), 0);
+        }
+    }
+
+    /// What is as long as is promised, and does not compress, arrives in each wrapping.
+    #[test]
+    fn the_longest_message_is_taken() {
+        for config in [Config::native(), Config::serf()] {
+            let codec = config.codec;
+            let head = user(codec, &vec![0; 1 << 20]).len() - (1 << 20);
+            let mut payload = vec![0; message_len_max(codec) - head];
+            rng().fill(&mut payload);
+            let message = user(codec, &payload);
+            assert_eq!(message.len(), message_len_max(codec));
+            let keys: &[usize] = if cfg!(feature = "encryption") { &[0, 32] } else { &[0] };
+            for (key, compression) in keys.iter().flat_map(|key| [true, false].map(|compression| (*key, compression))) {
+                if compression && !cfg!(feature = "compression") {
+                    continue;
+                }
+                let envelope = envelope(Config { compression, ..config.clone() }, key);
+                let framed = frame_with_nonce(&envelope, Side::Dialler, message.clone(), &[9; 24]);
+                let back = read(&envelope, Side::Dialler, &framed);
+                assert!(back == Ok(Some(message.clone())), "{codec:?}, key of {key}, {compression}");
+            }
         }
     }
 
