@@ -1,5 +1,6 @@
 //! What a component may touch besides itself, lent for one call.
 
+use crate::log::Lines;
 use crate::outbox::Outbox;
 use crate::rng::Rng;
 use crate::roster::Roster;
@@ -19,4 +20,6 @@ pub(crate) struct Cx<'a> {
     pub(crate) outbox: &'a mut Outbox,
     pub(crate) stats: &'a mut Stats,
     pub(crate) roster: &'a mut Roster,
+    /// What may still be told the log.
+    pub(crate) lines: &'a mut Lines,
 }

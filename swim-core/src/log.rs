@@ -1,11 +1,16 @@
 //! Events for logs: a stable name, a level and fields, under the target `swim`. Whoever subscribes turns them into text.
 //!
+//! What others bring about with one message, at INFO or above, is told 16 times a minute for each name, and then
+//! `lines_held_back` once: a datagram holds thousands of messages. The counters count all of them. Not so what becomes of
+//! members, which is told always.
+//!
 //! | name | level | fields | says |
 //! |---|---|---|---|
 //! | `encryption_not_enforced` | WARN | `incoming`, `outgoing` | there are keys, and plain text is taken in or sent all the same |
 //! | `datagram_dropped` | DEBUG | `from`, `error` | a datagram was dropped whole |
 //! | `message_dropped` | DEBUG | `from` | a message inside a good datagram could not be read |
 //! | `claims_refused` | WARN | `from`, `counters` | by these counters, some of what came from there was refused; once a minute per IP address, eight at most |
+//! | `lines_held_back` | WARN | `event` | more events of this name came within a minute than are told; the others are not |
 //! | `probe_failed` | INFO | `member` | no ack, direct or relayed, within the probe |
 //! | `only_stream_answers` | WARN | `member` | the member answers over a stream, but not to datagrams |
 //! | `suspicion_over` | INFO | `member` | a suspicion was not refuted in time |
@@ -49,6 +54,11 @@
 //! | `user_event` | DEBUG | `event`, `time` | Serf heard a user event by gossip, known or not |
 //! | `user_event_old` | WARN | `event`, `time`, `current` | it was too old to tell whether it is known |
 
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::time::Instant;
+
 /// Emits an event. Without the feature `tracing` nothing is evaluated, and nothing is left of it.
 macro_rules! log {
     ($level:ident, $name:literal $(, $field:ident = $value:expr)+ $(,)?) => {{
@@ -59,6 +69,56 @@ macro_rules! log {
     }};
 }
 pub(crate) use log;
+
+/// The same of what others can bring about as often as they like: not more often than [`Lines`] lets it.
+macro_rules! log_some {
+    ($cx:expr, $level:ident, $name:literal $(, $field:ident = $value:expr)+ $(,)?) => {
+        if $cx.lines.may_say($cx.now, $name) {
+            $crate::log::log!($level, $name $(, $field = $value)+);
+        }
+    };
+}
+pub(crate) use log_some;
+
+/// How often each of the events has been told lately that others bring about with one message.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    said: Vec<Said>,
+}
+
+#[derive(Debug)]
+struct Said {
+    name: &'static str,
+    /// When the minute began.
+    since: Instant,
+    times: u32,
+}
+
+impl Lines {
+    /// Whether it is not too often to tell this. When it is for the first time, that is told.
+    #[cold]
+    pub(crate) fn may_say(&mut self, now: Instant, name: &'static str) -> bool {
+        let index = self.said.iter().position(|said| said.name == name).unwrap_or_else(|| {
+            self.said.push(Said { name, since: now, times: 0 });
+            self.said.len() - 1
+        });
+        let said = &mut self.said[index];
+        if now - said.since >= QUIET {
+            (said.since, said.times) = (now, 0);
+        }
+        said.times = said.times.saturating_add(1);
+        if said.times == TIMES_MAX + 1 {
+            log!(WARN, "lines_held_back", event = name);
+        }
+        said.times <= TIMES_MAX
+    }
+
+    /// How often it has been asked within this minute.
+    #[cfg(test)]
+    pub(crate) fn times(&self, name: &str) -> u32 {
+        self.said.iter().find(|said| said.name == name).map_or(0, |said| said.times)
+    }
+}
 
 /// Bytes that ought to be text, for a log. Nobody says how long they are: what is longer than any name is cut, for a log
 /// keeps its lines.
@@ -76,6 +136,9 @@ impl core::fmt::Display for Escaped<'_> {
     }
 }
 
+const QUIET: Duration = Duration::from_secs(60);
+/// Events of one name in that time: enough to see from whom they come, or about whom they are.
+const TIMES_MAX: u32 = 16;
 /// Bytes shown of one field: a member's whole name.
 const SHOWN_MAX: usize = 1024;
 
@@ -85,6 +148,18 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+
+    #[test]
+    fn often_and_not_too_often() {
+        let second = |n| Instant::after_origin(Duration::from_secs(n));
+        let mut lines = Lines::default();
+        let mut told = |now, name, times| (0..times).filter(|_| lines.may_say(now, name)).count();
+        assert_eq!(told(second(5), "refuted", 16), 16);
+        assert_eq!(told(second(64), "refuted", 30_000), 0, "within the minute");
+        assert_eq!(told(second(64), "conflict", 17), 16, "each has its own");
+        assert_eq!(told(second(65), "refuted", 30_000), 16, "another minute");
+        assert_eq!(told(second(123), "conflict", 1), 0);
+    }
 
     #[test]
     fn long_fields_are_cut() {

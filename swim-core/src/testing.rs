@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 
 use crate::cx::Cx;
 use crate::ids::Incarnation;
+use crate::log::Lines;
 use crate::outbox::Outbox;
 use crate::rng::{Rng, Stream};
 use crate::roster::Roster;
@@ -25,6 +26,7 @@ pub(crate) struct Parts {
     pub(crate) outbox: Outbox,
     pub(crate) stats: Stats,
     pub(crate) roster: Roster,
+    pub(crate) lines: Lines,
     targets: Rng,
     jitter: Rng,
 }
@@ -38,14 +40,15 @@ impl Parts {
             outbox: Outbox::default(),
             stats: Stats::default(),
             roster: Roster::new(2),
+            lines: Lines::default(),
             targets: rng(Stream::Targets),
             jitter: rng(Stream::Jitter),
         }
     }
 
     pub(crate) fn cx(&mut self) -> Cx<'_> {
-        let Self { now, timers, outbox, stats, roster, targets, jitter } = self;
-        Cx { now: *now, targets, jitter, timers, outbox, stats, roster }
+        let Self { now, timers, outbox, stats, roster, lines, targets, jitter } = self;
+        Cx { now: *now, targets, jitter, timers, outbox, stats, roster, lines }
     }
 
     /// Membership of a node called `me` at `127.0.0.1`.

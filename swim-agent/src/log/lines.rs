@@ -62,6 +62,7 @@ const CORE_LINES: &[(&str, &str, &str)] = &[
     ("encryption_not_enforced", "memberlist", "ENCRYPTION IS NOT ENFORCED YET: packets taken in: {incoming}, sent: {outgoing}"),
     ("message_dropped",      "memberlist", "Dropped an unreadable message from {from}"),
     ("claims_refused",       "memberlist", "Refused some of what came from {from}: {counters}"),
+    ("lines_held_back",      "agent",      "Too many lines like the last, they are not shown for up to a minute ({event})"),
     ("probe_failed",         "memberlist", "Suspect {member} has failed, no acks received"),
     ("only_stream_answers",  "memberlist", "Was able to connect to {member} over TCP but UDP probes failed, network may be misconfigured"),
     ("suspicion_over",       "memberlist", "Marking {member} as failed, suspect timeout reached"),

@@ -31,7 +31,7 @@ use zeroize::Zeroizing;
 
 use crate::cx::Cx;
 use crate::ids::{CommandId, LamportTime, QueryId, StreamId};
-use crate::log::log;
+use crate::log::{Lines, log};
 use crate::node::commands::Commands;
 use crate::node::config::{Config, ConfigError};
 use crate::node::input::{Input, KeyRef, Reply, StreamAction, StreamInput, Transmit};
@@ -105,6 +105,7 @@ struct Core {
     outbox: Outbox,
     stats: Stats,
     roster: Roster,
+    lines: Lines,
     targets: Rng,
     jitter: Rng,
     datagram_nonces: Rng,
@@ -187,7 +188,7 @@ impl Node {
         let mut hashing = Rng::new(seed, Stream::Hashing);
         let (mut timers, mut outbox, mut stats) =
             (Timers::new(hashing.next_u64()), Outbox::default(), Stats::default());
-        let mut roster = Roster::new(hashing.next_u64());
+        let (mut roster, mut lines) = (Roster::new(hashing.next_u64()), Lines::default());
         let (mut targets, mut jitter) = (Rng::new(seed, Stream::Targets), Rng::new(seed, Stream::Jitter));
         let mut cx = Cx {
             now,
@@ -197,6 +198,7 @@ impl Node {
             outbox: &mut outbox,
             stats: &mut stats,
             roster: &mut roster,
+            lines: &mut lines,
         };
         let (low, high) = config::SERF_PROTOCOLS;
         let introduction = Introduction {
@@ -220,6 +222,7 @@ impl Node {
             outbox,
             stats,
             roster,
+            lines,
             targets,
             jitter,
             datagram_nonces: Rng::new(seed, Stream::PacketNonces),
@@ -1272,8 +1275,8 @@ impl Node {
 impl Core {
     /// What a component may touch, beside the two layers.
     fn parts(&mut self, now: Instant) -> (Cx<'_>, &mut Swim, &mut Serf) {
-        let Self { swim, serf, timers, outbox, stats, roster, targets, jitter, .. } = self;
-        (Cx { now, targets, jitter, timers, outbox, stats, roster }, swim, serf)
+        let Self { swim, serf, timers, outbox, stats, roster, lines, targets, jitter, .. } = self;
+        (Cx { now, targets, jitter, timers, outbox, stats, roster, lines }, swim, serf)
     }
 
     /// Lets what one layer has left behind reach the next, until all is quiet.

@@ -7,7 +7,7 @@ use core::time::Duration;
 use regex::{Regex, RegexBuilder};
 
 use crate::cx::Cx;
-use crate::log::log;
+use crate::log::log_some;
 use crate::serf::Serf;
 use crate::time::Instant;
 use crate::wire::serf::{Filter, Filters};
@@ -43,7 +43,7 @@ impl Serf {
                 Some(false) => return false,
                 None => {
                     cx.stats.query_filters_invalid += 1;
-                    log!(WARN, "query_filter_invalid", len = encoded.len());
+                    log_some!(cx, WARN, "query_filter_invalid", len = encoded.len());
                     return false;
                 }
             }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::cx::Cx;
 use crate::ids::{CommandId, MemberId, Name};
-use crate::log::{Escaped, log};
+use crate::log::{Escaped, log, log_some};
 use crate::serf::Serf;
 use crate::serf::config::Life;
 use crate::serf::event::Event;
@@ -88,7 +88,7 @@ impl Serf {
             _ => match KeyOperation::ALL.into_iter().find(|operation| operation.name() == name) {
                 Some(operation) => self.queue_key_task(cx, to, operation, payload),
                 None => {
-                    log!(WARN, "query_unhandled", name = Escaped(name));
+                    log_some!(cx, WARN, "query_unhandled", name = Escaped(name));
                     cx.stats.queries_unhandled += 1;
                 }
             },
@@ -121,7 +121,7 @@ impl Serf {
     }
 
     fn queue_key_task(&mut self, cx: &mut Cx<'_>, to: Return, operation: KeyOperation, payload: &[u8]) {
-        log!(INFO, "key_query", name = Escaped(operation.name()), member = to.name);
+        log_some!(cx, INFO, "key_query", name = Escaped(operation.name()), member = Escaped(to.name.as_bytes()));
         if self.queries.key_tasks.len() >= KEY_TASKS_MAX {
             cx.stats.queries_over_limit += 1;
             return;
@@ -188,7 +188,7 @@ impl Serf {
                 return;
             }
         }
-        log!(WARN, "query_not_answered", member = to.name, time = to.ltime);
+        log_some!(cx, WARN, "query_not_answered", member = Escaped(to.name.as_bytes()), time = to.ltime);
     }
 }
 
@@ -263,13 +263,20 @@ impl Serf {
 /// Asking about our name.
 impl Serf {
     /// Two addresses claim one name.
-    pub(super) fn notice_conflict(&mut self, id: MemberId, name: &Name, existing: SocketAddr, other: SocketAddr) {
+    pub(super) fn notice_conflict(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: MemberId,
+        name: &Name,
+        existing: SocketAddr,
+        other: SocketAddr,
+    ) {
         if id != self.local {
-            log!(WARN, "name_disputed", member = name, existing = existing, other = other);
+            log_some!(cx, WARN, "name_disputed", member = name, existing = existing, other = other);
             return;
         }
         let resolve = self.config.resolve_name_conflicts;
-        log!(ERROR, "name_conflict", other = other, resolution = resolve);
+        log_some!(cx, ERROR, "name_conflict", other = other, resolution = resolve);
         if resolve && self.queries.conflict == Conflict::None && self.life() == Life::Alive {
             self.queries.conflict = Conflict::Noticed;
         }

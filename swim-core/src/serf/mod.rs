@@ -210,7 +210,7 @@ impl Serf {
             Change::Departed(id) => self.on_departed(cx, swim, id),
             Change::Conflict(id, other) => {
                 let (name, existing) = (cx.roster.slot(id).name.clone(), cx.roster.address(id));
-                self.notice_conflict(id, &name, existing, other);
+                self.notice_conflict(cx, id, &name, existing, other);
                 self.events.push(cx.stats, || Event::Conflict { name, existing, other });
             }
         }

@@ -14,7 +14,7 @@ use core::time::Duration;
 
 use crate::cx::Cx;
 use crate::ids::{CommandId, LamportTime, Name, QueryId};
-use crate::log::{Escaped, log};
+use crate::log::{Escaped, log, log_some};
 use crate::serf::Serf;
 use crate::serf::event::Event;
 use crate::serf::internal_query::{INTERNAL_PREFIX, KeyCommand, KeyTask};
@@ -335,7 +335,7 @@ impl Serf {
         let running = self.queries.running.get_mut(&key);
         let wanted = running.filter(|running| cx.now < running.deadline && (running.request_ack || !ack));
         let Some(running) = wanted else {
-            log!(WARN, "query_response_unmatched", member = Escaped(response.from), time = response.ltime);
+            log_some!(cx, WARN, "query_response_unmatched", member = Escaped(response.from), time = response.ltime);
             cx.stats.query_responses_unmatched += 1;
             return;
         };
@@ -346,7 +346,7 @@ impl Serf {
             return;
         }
         if heard.len() >= running.capacity {
-            log!(WARN, "query_response_over_limit", member = Escaped(response.from), time = response.ltime);
+            log_some!(cx, WARN, "query_response_over_limit", member = Escaped(response.from), time = response.ltime);
             cx.stats.query_responses_over_limit += 1;
             return;
         }
@@ -437,7 +437,7 @@ impl Serf {
         if query.wants_ack() {
             let ack = self.encode_response(cx, &to, flag::ACK, None);
             if self.send_response(cx, swim, &to, ack).is_err() {
-                log!(WARN, "query_ack_not_relayed", member = to.name, time = to.ltime);
+                log_some!(cx, WARN, "query_ack_not_relayed", member = Escaped(to.name.as_bytes()), time = to.ltime);
             }
         }
         let payload = query.payload.as_deref().unwrap_or_default();
@@ -454,7 +454,7 @@ impl Serf {
         let slots = self.config.query_buffer.max(1);
         let now = self.query_clock.time();
         if now.0.checked_sub(slots as u64).is_some_and(|oldest| oldest > 0 && ltime.0 < oldest) {
-            log!(WARN, "query_old", name = Escaped(name), time = ltime, now = now);
+            log_some!(cx, WARN, "query_old", name = Escaped(name), time = ltime, now = now);
             cx.stats.queries_old += 1;
             return false;
         }
@@ -544,11 +544,11 @@ impl Serf {
     pub(super) fn respond_internally(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, to: &Return, payload: &[u8]) {
         let message = self.encode_response(cx, to, 0, Some(payload));
         if cx.now >= to.deadline || self.check_response(&message).is_err() {
-            log!(WARN, "query_not_answered", member = to.name, time = to.ltime);
+            log_some!(cx, WARN, "query_not_answered", member = Escaped(to.name.as_bytes()), time = to.ltime);
             return;
         }
         if self.send_response(cx, swim, to, message).is_err() {
-            log!(WARN, "query_answer_not_relayed", member = to.name, time = to.ltime);
+            log_some!(cx, WARN, "query_answer_not_relayed", member = Escaped(to.name.as_bytes()), time = to.ltime);
         }
     }
 

@@ -398,6 +398,70 @@ fn overlong_intents_are_dropped() {
     assert_eq!(scene.parts.stats.messages_malformed, 1, "nothing is no message");
 }
 
+/// A datagram holds thousands of messages, and somebody else says which. None of them adds a line to the log each time;
+/// all of them count.
+#[test]
+fn floods_do_not_fill_the_log() {
+    use crate::serf::query::tests::{asked, encoded};
+    use crate::wire::serf::{Query, QueryResponse};
+    const FLOOD: u32 = 100;
+    let codec = Codec::Native;
+    let mut scene = Scene::with(Alive);
+    let flood = |scene: &mut Scene, names: &[&str], say: &dyn Fn(&mut Scene, u32)| {
+        (0..FLOOD).for_each(|n| say(scene, n));
+        for name in names {
+            assert_eq!(scene.parts.lines.times(name), FLOOD, "{name}");
+        }
+    };
+    let hear = |scene: &mut Scene, message: &[u8]| {
+        scene.serf.handle_message(&mut scene.parts.cx(), &mut scene.swim, message);
+        scene.settle();
+    };
+    flood(&mut scene, &["query_response_unmatched"], &|scene, id| {
+        let response = QueryResponse { ltime: LamportTime(7), id, from: b"b", flags: 0, payload: None };
+        let mut message = Vec::new();
+        codec.encode_serf_query_response(&response, &mut message);
+        hear(scene, &message);
+    });
+    flood(&mut scene, &["query_unhandled"], &|scene, n| {
+        hear(scene, &encoded(&Query { name: b"_serf_riddle", ..asked(u64::from(n) + 1, 1) }));
+    });
+    flood(&mut scene, &["query_filter_invalid"], &|scene, n| {
+        hear(scene, &encoded(&Query { filters: alloc::vec![b"\x09".to_vec()], ..asked(u64::from(n) + 1, 2) }));
+    });
+    flood(&mut scene, &["query_not_answered"], &|scene, n| {
+        let question = Query { name: b"_serf_conflict", payload: Some((&b"b"[..]).into()), timeout: 0, ..asked(0, 3) };
+        hear(scene, &encoded(&Query { ltime: LamportTime(u64::from(n) + 1), ..question }));
+    });
+    flood(&mut scene, &["key_query"], &|scene, n| {
+        hear(scene, &encoded(&Query { name: b"_serf_list-keys", ..asked(u64::from(n) + 1, 4) }));
+    });
+    hear(&mut scene, &encoded(&asked(2000, 1)));
+    flood(&mut scene, &["query_old"], &|scene, id| hear(scene, &encoded(&asked(1, id))));
+    assert!(scene.serf.event_clock.witness(LamportTime(2000)));
+    flood(&mut scene, &["user_event_old"], &|scene, _| {
+        let event = UserEvent { ltime: LamportTime(1), name: b"deploy", payload: None, coalesce: false };
+        let mut message = Vec::new();
+        codec.encode_serf_user_event(&event, &mut message);
+        hear(scene, &message);
+    });
+    let claim = |scene: &mut Scene, name: &str, n: u32| {
+        let claim = alive(name, n + 9, address(9), b"");
+        scene.swim.handle_alive(&mut scene.parts.cx(), &claim, Origin::Exchange);
+        scene.settle();
+    };
+    flood(&mut scene, &["conflict", "name_disputed"], &|scene, n| claim(scene, "b", n));
+    flood(&mut scene, &["name_conflict"], &|scene, n| claim(scene, "me", n));
+    flood(&mut scene, &["refuted"], &|scene, n| {
+        scene.swim.handle_suspect(&mut scene.parts.cx(), &accusation("me", n + 1, "b"));
+    });
+    let stats = &scene.parts.stats;
+    let counted = [stats.query_responses_unmatched, stats.queries_unhandled, stats.query_filters_invalid];
+    assert_eq!(counted, [u64::from(FLOOD); 3]);
+    assert_eq!((stats.queries_old, stats.user_events_old), (u64::from(FLOOD), u64::from(FLOOD)));
+    assert_eq!((stats.conflicts, stats.refutations), (2 * u64::from(FLOOD), u64::from(FLOOD)));
+}
+
 /// Nor are they remembered when a full state exchange lists them: thousands of such names would fill the memory.
 #[test]
 fn overlong_strangers_are_not_remembered() {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
 use crate::ids::LamportTime;
-use crate::log::{Escaped, log};
+use crate::log::{Escaped, log_some};
 use crate::serf::Serf;
 use crate::serf::config::Config;
 use crate::serf::event::Event;
@@ -320,7 +320,7 @@ impl Serf {
             }
             Verdict::Known | Verdict::Unwanted => false,
             Verdict::TooOld => {
-                log!(WARN, "user_event_old", event = Escaped(name), time = ltime, current = current);
+                log_some!(cx, WARN, "user_event_old", event = Escaped(name), time = ltime, current = current);
                 cx.stats.user_events_old += 1;
                 false
             }

@@ -7,7 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::cx::Cx;
 use crate::ids::{Incarnation, MemberId, NAME_LEN_MAX};
-use crate::log::{Escaped, log};
+use crate::log::{Escaped, log, log_some};
 use crate::swim::admission::Candidate;
 use crate::swim::precedence::supersede;
 use crate::swim::{Change, Notify, Swim};
@@ -74,7 +74,7 @@ impl Swim {
         let claimed = SocketAddr::new(ip.to_canonical(), alive.port);
         if claimed != self.advertise_canonical() {
             cx.stats.conflicts += 1;
-            log!(ERROR, "conflict", member = Escaped(alive.node), existing = self.advertise, other = claimed);
+            log_some!(cx, ERROR, "conflict", member = Escaped(alive.node), existing = self.advertise, other = claimed);
             self.changes.push_back(Change::Conflict(self.local, claimed));
             return;
         }
@@ -153,7 +153,8 @@ impl Swim {
             if !free {
                 let claimed = SocketAddr::new(ip.to_canonical(), alive.port);
                 cx.stats.conflicts += 1;
-                log!(
+                log_some!(
+                    cx,
                     ERROR,
                     "conflict",
                     member = Escaped(alive.node),
@@ -352,7 +353,7 @@ impl Swim {
         // refutation per lost incarnation.
         let incarnation = self.incarnation(self.local).max(accused).next();
         cx.stats.refutations += 1;
-        log!(WARN, "refuted", accused = accused, incarnation = incarnation);
+        log_some!(cx, WARN, "refuted", accused = accused, incarnation = incarnation);
         self.awareness.apply(1);
         self.announce(cx, incarnation, None);
     }
