@@ -38,11 +38,7 @@ impl Swim {
             cx.stats.refused_addresses += 1;
             return;
         };
-        // Anybody answers a ping to the empty name: a member called so would never fail.
-        if alive.node.is_empty()
-            || alive.node.len() > name_len_max(self.codec)
-            || alive.node.len() + alive.meta.as_deref().map_or(0, <[u8]>::len) > IDENTITY_LEN_MAX
-        {
+        if alive.node.len() + alive.meta.as_deref().map_or(0, <[u8]>::len) > IDENTITY_LEN_MAX {
             cx.stats.refused_names += 1;
             return;
         }
@@ -90,6 +86,11 @@ impl Swim {
     }
 
     fn handle_new_alive(&mut self, cx: &mut Cx<'_>, ip: IpAddr, alive: &Alive<'_>) {
+        // Anybody answers a ping to the empty name: a member called so would never fail.
+        if alive.node.is_empty() || alive.node.len() > name_len_max(self.codec) {
+            cx.stats.refused_names += 1;
+            return;
+        }
         if !self.config.allows(ip) {
             cx.stats.refused_addresses += 1;
             return;
