@@ -414,6 +414,7 @@ fn floods_do_not_fill_the_log() {
         }
     };
     let hear = |scene: &mut Scene, message: &[u8]| {
+        scene.serf.begin_packet();
         scene.serf.handle_message(&mut scene.parts.cx(), &mut scene.swim, message);
         scene.settle();
     };
