@@ -76,6 +76,11 @@ pub struct StreamId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CommandId(pub u64);
 
+/// Numbers the changes of one node's keyring, from 1; 0: there has been none. See
+/// [`Node::keyring_stored`](crate::Node::keyring_stored).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct KeyringChange(pub u64);
+
 /// Names one query of another node that may be answered. Never reused by one node. See
 /// [`Node::respond`](crate::Node::respond).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -100,7 +105,7 @@ macro_rules! plain_debug {
         }
     )*};
 }
-plain_debug!(Incarnation, SequenceNumber, LamportTime, StreamId, CommandId, QueryId, MemberId);
+plain_debug!(Incarnation, SequenceNumber, LamportTime, StreamId, CommandId, QueryId, KeyringChange, MemberId);
 
 impl fmt::Display for Incarnation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -372,7 +372,7 @@ async fn watch_events(mut events: Events, handlers: Handlers, agent: Arc<Agent>)
                 match event {
                     Event::NameLost { .. } => agent.exit(Exit::NameLost),
                     // What is missing may have been a change of keys.
-                    Event::KeyringChanged | Event::Missed { .. } => agent.keep_keys(),
+                    Event::KeyringChanged { .. } | Event::Missed { .. } => agent.keep_keys(),
                     Event::Conflict { .. } | Event::Rejected { .. } | _ => {}
                 }
             }

@@ -118,7 +118,7 @@ impl<S: Source> Events<S> {
                 Told::Occurrence(Arc::new(Occurrence::Query { id, ltime, name, payload, deadline }))
             }
             other @ (Event::Conflict { .. }
-            | Event::KeyringChanged
+            | Event::KeyringChanged { .. }
             | Event::NameLost { .. }
             | Event::Rejected { .. }
             | Event::Missed { .. }

@@ -14,7 +14,7 @@ pub(crate) fn log_event(event: &Event) {
             warn!(target: "agent", "{count} events came too fast and were dropped; the member list is complete");
         }
         // The core has told the log about these itself.
-        Event::Conflict { .. } | Event::NameLost { .. } | Event::KeyringChanged | _ => {}
+        Event::Conflict { .. } | Event::NameLost { .. } | Event::KeyringChanged { .. } | _ => {}
     }
 }
 

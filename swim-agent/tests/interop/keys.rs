@@ -63,7 +63,8 @@ fn rotated(change: impl Fn(&[Agent; 2], &[Member; 2], Change, &str)) {
     let changed = |times: usize| {
         for member in &members {
             wait_until(&format!("the keys of {} have changed {times} times", member.name), secs(10), || {
-                let changes = member.events().iter().filter(|event| **event == Event::KeyringChanged).count();
+                let changes =
+                    member.events().iter().filter(|event| matches!(event, Event::KeyringChanged { .. })).count();
                 if changes == times { Ok(()) } else { Err(format!("{changes} times so far")) }
             });
         }

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use super::bytes::Bytes;
 use super::wrapping::NONCE;
-use crate::ids::{QueryId, StreamId};
+use crate::ids::{KeyringChange, QueryId, StreamId};
 use crate::node::input::{StreamAction, StreamFailure, StreamInput};
 use crate::node::trace::{Replay, Traced};
 use crate::serf::direct::Delivery;
@@ -35,6 +35,7 @@ use crate::{Config, Event, Instant};
 /// bit 2   the application takes events only when a step says so
 /// bit 3   all is recorded, and replayed at the end, with the same outputs
 /// bit 4   with a snapshot
+/// bit 5   changes of keys are answered when a step says that they are stored
 /// ```
 ///
 /// Then follow steps, until the bytes run out:
@@ -61,7 +62,9 @@ use crate::{Config, Event, Instant};
 /// |  7       |                                   we list the keys                             |
 /// |  8       | len(u8) bytes                     lines of a snapshot, restored                |
 /// |  9       |                                   sixteen events are taken                     |
-/// |  10 - 12 |                                   the first peers are our seeds                |
+/// |  10, 11  |                                   the first peers are our seeds                |
+/// |  12      | n(u8) len(u8) bytes               the keys are stored, up to their nth change; |
+/// |          |                                   or they are not, and this is why             |
 /// |  13, 14  | len(u8) bytes                     we say this to the member of that name, by   |
 /// |          |                                   datagram or stream                           |
 /// |  15      |                                   we leave                                     |
@@ -148,6 +151,7 @@ impl Setting {
             config.wire.keyring.add(key(0)).expect("there is room for the first");
         }
         config.serf.snapshot = self.0 & 16 != 0;
+        config.serf.keyring_stored = self.0 & 32 != 0;
         // Small, so that short inputs reach the bounds.
         config.swim.members_max = MEMBERS_MAX;
         config.streams_max = STREAMS_MAX;
@@ -318,7 +322,12 @@ impl Run {
                     self.take_event();
                 }
             }
-            10..=12 => {
+            12 => {
+                let (change, why) = (KeyringChange(input.u8().into()), input.short());
+                let why = core::str::from_utf8(why).unwrap_or("?");
+                self.node.keyring_stored(now, change, if why.is_empty() { Ok(()) } else { Err(why) });
+            }
+            10 | 11 => {
                 let seeds: Vec<_> = (0..which - 9).map(peer).collect();
                 self.node.set_seeds(now, &seeds);
             }

@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Name, QueryId, StreamId};
+use crate::ids::{KeyringChange, Name, QueryId, StreamId};
 use crate::serf::direct::Delivery;
 use crate::serf::snapshot::Record;
 use crate::serf::tags::Tags;
@@ -157,6 +157,14 @@ pub enum Input<'a> {
     HoldHandedOff {
         /// Whether the worker does not get its turn.
         waits: bool,
+    },
+    /// [`Node::keyring_stored`](crate::Node::keyring_stored)
+    KeyringStored {
+        /// The last of the changes that are answered.
+        change: KeyringChange,
+        /// Whether they are stored, or why not.
+        #[serde(borrow)]
+        result: Result<(), &'a str>,
     },
 }
 

@@ -30,7 +30,7 @@ use core::net::SocketAddr;
 use zeroize::Zeroizing;
 
 use crate::cx::Cx;
-use crate::ids::{CommandId, LamportTime, QueryId, StreamId};
+use crate::ids::{CommandId, KeyringChange, LamportTime, QueryId, StreamId};
 use crate::log::{Lines, log};
 use crate::node::commands::Commands;
 use crate::node::config::{Config, ConfigError};
@@ -913,6 +913,53 @@ impl Node {
         self.key_command(now, KeyOperation::List, &[])
     }
 
+    /// The application has stored the keyring, or could not, and why: with `serf.keyring_stored` all changes of keys up to
+    /// this one, of [`Event::KeyringChanged`] or [`last_keyring_change`](Self::last_keyring_change), are answered with that.
+    ///
+    /// A failure undoes nothing: the keys are changed, and the text, cut if it is too long for one answer, is what the
+    /// asker reads about this member. Whoever asks again has the keyring stored again. Changes that are answered, and those
+    /// that there has not been, are left alone, as are those for which nobody waits any more. At most 64 answers wait; past
+    /// that, changes are refused.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::Event;
+    /// use swim_core::node::input::Reply;
+    /// # use swim_core::wire::keyring::{Key, Keyring};
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # #[cfg(feature = "encryption")]
+    /// # {
+    /// # let (mut now, mut a, mut b) = two_with(|config| {
+    /// #     config.serf.keyring_stored = config.name == "b";
+    /// #     config.wire.keyring.add(Key::new(&[1; 32]).expect("32 bytes")).expect("the first");
+    /// # });
+    /// # fn write(_: &Keyring) -> Result<(), String> { Err("no space left on device".to_owned()) }
+    ///
+    /// let id = a.install_key(now, &[2; 32])?;
+    /// # run(&mut now, [&mut a, &mut b], 2);
+    /// while let Some(event) = b.poll_event() {
+    ///     if let Event::KeyringChanged { change } = event {
+    ///         let written = write(b.keyring());
+    ///         b.keyring_stored(now, change, written.as_ref().copied().map_err(String::as_str));
+    ///     }
+    /// }
+    /// # run(&mut now, [&mut a, &mut b], 2);
+    /// let refusals = std::iter::from_fn(|| a.poll_reply()).filter_map(|(_, reply)| match reply {
+    ///     Reply::Key { from, result: false, message, .. } => Some(format!("{from}: {message}")),
+    ///     _ => None,
+    /// });
+    /// assert_eq!(refusals.collect::<Vec<_>>(), ["b: no space left on device"]);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn keyring_stored(&mut self, now: Instant, change: KeyringChange, result: Result<(), &str>) {
+        let (mut cx, swim, serf) = self.core.parts(now);
+        serf.keyring_stored(&mut cx, swim, change, result);
+        self.settle(now);
+    }
+
     fn apply_key(&mut self, now: Instant, operation: KeyOperation, key: KeyRef, keys: &[Key]) {
         let bytes = match key {
             KeyRef::Unfit(len) => Some(alloc::vec![0; len.into()]),
@@ -1055,6 +1102,7 @@ impl Node {
             }
             Input::SetSeeds { seeds } => self.set_seeds(now, &seeds),
             Input::HoldHandedOff { waits } => self.hold_handed_off(now, waits),
+            Input::KeyringStored { change, result } => self.keyring_stored(now, change, result),
             Input::PollTransmit => return self.poll_transmit(now, buf),
         }
         None

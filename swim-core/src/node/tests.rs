@@ -153,7 +153,7 @@ impl Net {
                 | Event::Conflict { .. }
                 | Event::Query { .. }
                 | Event::Message { .. }
-                | Event::KeyringChanged
+                | Event::KeyringChanged { .. }
                 | Event::NameLost { .. }
                 | Event::Rejected { .. }
                 | Event::Missed { .. } => None,
@@ -886,8 +886,11 @@ fn keys_rotate_while_talking() {
             assert_eq!((node.stats().datagrams_not_opened, node.stats().suspicions), (0, 0));
         }
         let node = net.node(2);
-        let changed = core::iter::from_fn(|| node.poll_event()).filter(|event| *event == Event::KeyringChanged);
-        assert_eq!(changed.count(), 3);
+        let changed = core::iter::from_fn(|| node.poll_event()).filter_map(|event| {
+            let Event::KeyringChanged { change } = event else { return None };
+            Some(change.0)
+        });
+        assert_eq!(changed.collect::<Vec<_>>(), [1, 2, 3]);
 
         let trace = net.nodes.remove(&address(1)).unwrap().into_sink();
         assert!(!tells(&trace, old) && !tells(&trace, new));
@@ -900,6 +903,72 @@ fn keys_rotate_while_talking() {
         let trace = net.nodes.remove(&address(2)).unwrap().into_sink();
         assert!(!tells(&trace, old) && !tells(&trace, new));
         Replay::new(&trace, keyring(7), None).unwrap().run().unwrap();
+    }
+}
+
+/// Whoever asks hears of each member whether its keys are stored; a replay hears the same.
+#[test]
+#[cfg(feature = "encryption")]
+fn keys_that_are_not_stored() {
+    for codec in [Codec::Native, Codec::Serf] {
+        let wire = wire::Config { codec, keyring: keyring(7), ..wire::Config::native() };
+        let mut net = Net::new((1..=2).map(|n| {
+            let mut config = config(n, wire.clone());
+            config.serf.keyring_stored = true;
+            config
+        }));
+        net.join(1, 2);
+        net.run(Duration::from_secs(2));
+        let key = Key::new(&[8; 32]).unwrap();
+        for (full, refused) in [(None, 0), (Some("no space left on device"), 1), (None, 0)] {
+            let now = net.now;
+            let id = net.node(1).install_key(now, key.as_bytes()).unwrap();
+            net.run(Duration::from_millis(500));
+            assert_eq!(net.replies(1, id), [Reply::Members(2)], "nobody has stored anything");
+            for (n, result) in [(1, Ok(())), (2, full.map_or(Ok(()), Err))] {
+                let (now, node) = (net.now, net.node(n));
+                // The event may be among those that were missed.
+                while node.poll_event().is_some() {}
+                let change = node.node().last_keyring_change();
+                node.keyring_stored(now, change, result);
+            }
+            net.run(Duration::from_millis(500));
+            let replies = net.replies(1, id);
+            let texts: Vec<_> = replies
+                .iter()
+                .filter_map(|reply| {
+                    let Reply::Key { from, result: false, message, .. } = reply else { return None };
+                    Some((from.clone(), message.as_str()))
+                })
+                .collect();
+            assert_eq!((replies.len(), texts.len()), (3, refused), "{replies:?}");
+            assert!(texts.iter().all(|(from, text)| *from == "n2" && Some(*text) == full), "{texts:?}");
+            assert_eq!(replies.last(), Some(&Reply::Done(Ok(()))));
+        }
+        for n in 1..=2 {
+            let trace = net.nodes.remove(&address(n)).unwrap().into_sink();
+            let mut replay = Replay::new(&trace, keyring(7), None).unwrap().with_keys([key.clone()]);
+            replay.run().unwrap();
+            assert_eq!(replay.node().last_keyring_change(), KeyringChange(3));
+        }
+    }
+}
+
+/// A recording by another version is refused by its number, before anything else of it is looked at.
+#[test]
+fn other_versions_of_a_trace() {
+    let config = config(1, wire::Config::native());
+    let mut trace = Traced::new(config, [1; 32], Instant::ZERO, Vec::new()).unwrap().into_sink();
+    assert!(Replay::new(&trace, Keyring::new(), None).is_ok());
+    // Behind eight bytes that say what it is, and four of a length.
+    for version in [1, 3] {
+        trace[12] = version;
+        let refused = Replay::new(&trace, Keyring::new(), None).unwrap_err();
+        assert_eq!(refused, ReplayError::Version(version.into()));
+        assert_eq!(
+            alloc::format!("{refused}"),
+            alloc::format!("trace of format version {version}, this build reads 2")
+        );
     }
 }
 

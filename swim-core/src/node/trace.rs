@@ -17,7 +17,7 @@ use core::net::SocketAddr;
 
 use self::format::{CHECKPOINT_EVERY, Header, MAGIC, Outputs, VERSION, encode};
 pub use self::replay::{Output, Replay, ReplayError, Step};
-use crate::ids::{CommandId, LamportTime, QueryId, StreamId};
+use crate::ids::{CommandId, KeyringChange, LamportTime, QueryId, StreamId};
 use crate::node::Node;
 use crate::node::config::{Config, ConfigError};
 use crate::node::input::{Input, KeyRef, Reply, StreamAction, StreamInput, Transmit};
@@ -713,6 +713,27 @@ impl<S: Sink> Traced<S> {
     pub fn list_keys(&mut self, now: Instant) -> Result<CommandId, QueryError> {
         self.record(now, &Input::ListKeys);
         self.node.list_keys(now)
+    }
+
+    /// See [`Node::keyring_stored`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::node::trace::Replay;
+    /// use swim_core::wire::keyring::Keyring;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # let (now, mut node) = traced();
+    ///
+    /// let change = node.node().last_keyring_change();
+    /// node.keyring_stored(now, change, Err("no space left on device"));
+    /// assert_eq!(Replay::new(&node.into_sink(), Keyring::new(), None)?.run()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn keyring_stored(&mut self, now: Instant, change: KeyringChange, result: Result<(), &str>) {
+        self.record(now, &Input::KeyringStored { change, result });
+        self.node.keyring_stored(now, change, result);
     }
 
     /// See [`Node::poll_transmit`]. Recorded only when there was something: it draws nothing otherwise.

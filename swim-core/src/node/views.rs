@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::ids::MemberId;
+use crate::ids::{KeyringChange, MemberId};
 use crate::node::config::Config;
 use crate::node::{Core, Node, Summary};
 use crate::serf::config::Life;
@@ -53,6 +53,32 @@ impl Node {
     /// ```
     pub fn keyring(&self) -> &Keyring {
         &self.envelope.config().keyring
+    }
+
+    /// The last change of the keys, for [`keyring_stored`](Self::keyring_stored) after
+    /// [`Event::Missed`](crate::Event::Missed): the event that told it may be among those missed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_core::ids::KeyringChange;
+    /// # use swim_core::wire::keyring::Key;
+    /// # mod pair { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/pair.rs")); }
+    /// # use pair::*;
+    /// # #[cfg(feature = "encryption")]
+    /// # {
+    /// # let (now, mut config) = (swim_core::Instant::ZERO, config("a", 7946));
+    /// # config.wire.keyring.add(Key::new(&[1; 32])?)?;
+    /// # let mut node = node(config, now);
+    ///
+    /// assert_eq!(node.last_keyring_change(), KeyringChange(0)); // none
+    /// node.install_key(now, &[2; 32])?;
+    /// assert_eq!(node.last_keyring_change(), KeyringChange(1));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn last_keyring_change(&self) -> KeyringChange {
+        self.core.serf.last_keyring_change()
     }
 
     /// Where we are in our life.

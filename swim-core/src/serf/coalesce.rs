@@ -243,7 +243,7 @@ mod tests {
                 Event::Member { kind, member } => alloc::format!("{} {}", kind.as_str(), member.name),
                 other @ (Event::Query { .. }
                 | Event::Message { .. }
-                | Event::KeyringChanged
+                | Event::KeyringChanged { .. }
                 | Event::NameLost { .. }
                 | Event::Conflict { .. }
                 | Event::Rejected { .. }

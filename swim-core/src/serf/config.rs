@@ -98,6 +98,11 @@ pub struct Config {
     pub message_bytes_max: usize,
     /// Whether the others are asked whose our name is when somebody else claims it.
     pub resolve_name_conflicts: bool,
+    /// Whether the answer to a change of our keys waits until the application says, by
+    /// [`Node::keyring_stored`](crate::Node::keyring_stored), that it has stored them, or that it could not, which is
+    /// then the answer: a change that the next start has forgotten locks the member out. Unless it says so in time, the
+    /// change is not answered. As Serf with a `KeyringFile` (Serf: `serf.go`, writeKeyringFile).
+    pub keyring_stored: bool,
     /// Whether records come out for a snapshot file, by which the node finds its cluster again after a restart. They
     /// must be taken with `poll_record`.
     pub snapshot: bool,
@@ -143,6 +148,7 @@ impl Default for Config {
             message_size_limit: 1 << 20,
             message_bytes_max: 16 << 20,
             resolve_name_conflicts: true,
+            keyring_stored: false,
             snapshot: false,
             rejoin_after_leave: false,
             event_queue_max: 4096,

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::net::SocketAddr;
 
-use crate::ids::{LamportTime, Name, QueryId};
+use crate::ids::{KeyringChange, LamportTime, Name, QueryId};
 use crate::serf::direct::Delivery;
 use crate::serf::member::MemberInfo;
 use crate::stats::Stats;
@@ -72,8 +72,12 @@ pub enum Event {
         by: Delivery,
     },
     /// Some member had every member change its keys, and we did: whoever keeps them in a file should write it anew.
-    /// After [`Missed`](Self::Missed), too. It also comes when the change was made already.
-    KeyringChanged,
+    /// After [`Missed`](Self::Missed), too. It also comes when the change was made already. With `serf.keyring_stored`,
+    /// that member is answered upon [`Node::keyring_stored`](crate::Node::keyring_stored).
+    KeyringChanged {
+        /// Which one, of all changes here.
+        change: KeyringChange,
+    },
     /// Somebody else has our name, and most of those who answered side with them. The cluster does not listen to us
     /// any more; the node is to be dropped, without a leave. Comes at most once; see
     /// [`Node::has_lost_name`](crate::Node::has_lost_name).

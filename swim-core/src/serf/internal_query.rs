@@ -154,16 +154,13 @@ impl Serf {
                 None => Err(String::new()),
                 Some(_) if keyring.is_empty() => Err("No keyring to modify (encryption not enabled)".into()),
                 Some(_) if unsafe_here => Err(QueryError::NotEnforced.to_string()),
+                Some(_) if !self.can_hold_key_change(cx) => Err(QueryError::Busy.to_string()),
                 Some(key) => change(keyring, operation, &key.0),
             };
-            if done.is_ok() {
-                self.events.push(cx.stats, || Event::KeyringChanged);
+            match done {
+                Ok(()) => self.keys_changed(cx, swim, to),
+                Err(message) => self.answer_key_change(cx, swim, &to, Err(&message)),
             }
-            let message = done.as_ref().err().map_or("", String::as_str).as_bytes();
-            let response = KeyResponse { result: done.is_ok(), message, keys: NO_KEYS, primary: b"" };
-            let mut payload = Vec::new();
-            self.codec.encode_key_response(&response, &mut payload);
-            self.respond_internally(cx, swim, &to, &payload);
         }
     }
 
@@ -344,11 +341,11 @@ pub(super) const INTERNAL_PREFIX: &[u8] = b"_serf_";
 const PING: &[u8] = b"_serf_ping";
 const CONFLICT: &[u8] = b"_serf_conflict";
 
-const NO_KEYS: &[KeyText] = &[];
+pub(super) const NO_KEYS: &[KeyText] = &[];
 /// Serf's guess at what a key takes in a listing.
 const ENCODED_KEY_LEN_MIN: usize = 25;
 /// Key queries of one datagram that are looked at.
-const KEY_TASKS_MAX: usize = 64;
+pub(super) const KEY_TASKS_MAX: usize = 64;
 /// Changes of keys that wait.
 const KEY_COMMANDS_MAX: usize = 64;
 /// Keys of one answer that are looked at.

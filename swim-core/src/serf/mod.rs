@@ -5,8 +5,9 @@
 //! full state exchanges, `reap.rs` the forgetting, `reconnect.rs` what is tried before and `heal.rs` what is tried for
 //! ever, `snapshot.rs` what outlives a restart. `user_event.rs` is what applications say to everybody, `direct.rs` what
 //! they say to one member, `tags.rs` what they say of themselves; `event.rs` is what they are told, and `coalesce.rs` holds
-//! it back if they want that. `query.rs` asks and answers, `queues.rs` bounds what waits to be gossiped, `filter.rs` says whom a query is for, `internal_query.rs` is
-//! what nodes ask each other. `coordinate.rs` estimates round trips between any two members.
+//! it back if they want that. `query.rs` asks and answers, `queues.rs` bounds what waits to be gossiped, `filter.rs` says
+//! whom a query is for, `internal_query.rs` is what nodes ask each other, and `key_change.rs` what they are told when
+//! their keys have changed. `coordinate.rs` estimates round trips between any two members.
 
 mod coalesce;
 pub mod config;
@@ -17,6 +18,7 @@ mod filter;
 mod heal;
 mod intent;
 pub(crate) mod internal_query;
+mod key_change;
 mod lamport;
 mod leave;
 pub mod member;

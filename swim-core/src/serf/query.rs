@@ -18,6 +18,7 @@ use crate::log::{Escaped, log, log_some};
 use crate::serf::Serf;
 use crate::serf::event::Event;
 use crate::serf::internal_query::{INTERNAL_PREFIX, KeyCommand, KeyTask};
+use crate::serf::key_change::KeyChanges;
 use crate::serf::member::Status;
 use crate::serf::queues::Queue;
 use crate::swim::Swim;
@@ -92,6 +93,7 @@ pub(crate) struct Queries {
     pub(super) broadcasts: BroadcastQueue,
     answers: VecDeque<(CommandId, Answer)>,
     pub(super) key_tasks: VecDeque<KeyTask>,
+    pub(super) key_changes: KeyChanges,
     /// Changes of keys that wait for the one under way.
     pub(super) key_commands: VecDeque<(CommandId, KeyCommand)>,
     pub(super) conflict: Conflict,
@@ -188,6 +190,7 @@ impl Queries {
             broadcasts: BroadcastQueue::default(),
             answers: VecDeque::new(),
             key_tasks: VecDeque::new(),
+            key_changes: KeyChanges::default(),
             key_commands: VecDeque::new(),
             conflict: Conflict::None,
         }
@@ -207,6 +210,7 @@ impl Queries {
             assert!(timers.deadline(Timer::PendingQuery(*id)).is_some(), "every query of others ends");
         }
         assert!(self.pending.len() <= PENDING_MAX && self.key_tasks.is_empty() && self.answers.is_empty());
+        self.key_changes.check();
     }
 
     /// Whether a change of keys is under way.

@@ -143,7 +143,7 @@ impl Scene {
                 | Event::Conflict { .. }
                 | Event::Query { .. }
                 | Event::Message { .. }
-                | Event::KeyringChanged
+                | Event::KeyringChanged { .. }
                 | Event::NameLost { .. }
                 | Event::Rejected { .. }
                 | Event::Missed { .. } => None,

@@ -204,7 +204,7 @@ impl Checks {
             Event::Conflict { .. }
             | Event::Query { .. }
             | Event::Message { .. }
-            | Event::KeyringChanged
+            | Event::KeyringChanged { .. }
             | Event::Rejected { .. }
             | _ => self.digest.add_word(1),
         }

@@ -182,7 +182,8 @@ mod with_keys {
             );
             let keys: Vec<u8> = keyring.keys().map(|key| key.as_bytes()[0]).collect();
             assert_eq!(keys, ring, "{row:?}");
-            assert_eq!(scene.events(), vec![Event::KeyringChanged; usize::from(done.is_ok())], "{row:?}");
+            let changed = scene.events().into_iter().filter(|event| matches!(event, Event::KeyringChanged { .. }));
+            assert_eq!(changed.count(), usize::from(done.is_ok()), "{row:?}");
         }
         // Unreadable: refused without a word.
         let payload = scene.told(&mut keyring, b"_serf_install-key", b"").unwrap();
