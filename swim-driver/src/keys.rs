@@ -4,7 +4,7 @@ use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 
 use swim_core::Instant;
-use swim_core::ids::{CommandId, Name};
+use swim_core::ids::{CommandId, KeyringChange, Name};
 use swim_core::node::input::{CommandError, Reply};
 use swim_core::node::trace::Traced;
 use swim_core::serf::query::QueryError;
@@ -217,6 +217,69 @@ impl<'a, R: Runtime> Keys<'a, R> {
     /// ```
     pub fn keyring(self) -> Vec<KeyId> {
         self.shared.with(|guarded, _| guarded.node.node().keyring().keys().map(Key::id).collect())
+    }
+
+    /// The last change of this member's keys, to be given to [`stored`](Self::stored) after
+    /// [`Event::Missed`](swim_core::Event::Missed): the event that told it may be among those missed. Take it before the
+    /// keys are looked at: they are then no older.
+    ///
+    /// ```
+    /// # use swim_tokio::{Cluster, Options};
+    /// use swim_tokio::swim_core::ids::KeyringChange;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = Cluster::start(Options::lan("a", "127.0.0.1:0".parse()?)).await?;
+    /// assert_eq!(cluster.keys().last_change(), KeyringChange(0)); // there has been none
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn last_change(self) -> KeyringChange {
+        self.shared.with(|guarded, _| guarded.node.node().last_keyring_change())
+    }
+
+    /// Says that the keys of this member are stored as they are since `change`, or could not be, and why. With
+    /// `config.serf.keyring_stored` each change of them, also one that this member asks for, waits for it, no longer than a
+    /// query does: a member that starts with the keys of before is locked out, so whoever changes them must be told. See
+    /// [`Node::keyring_stored`](swim_core::Node::keyring_stored).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use swim_tokio::swim_core::Event;
+    /// use swim_tokio::swim_core::wire::keyring::{Key, Keyring};
+    /// use swim_tokio::{Cluster, Options};
+    /// # fn write(_: &Keyring) -> Result<(), String> { Err("no space left on device".to_owned()) }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut options = Options::lan("a", "127.0.0.1:0".parse()?);
+    /// options.config.serf.keyring_stored = true;
+    /// options.config.wire.keyring.add(Key::new(&[1; 32])?)?;
+    /// let cluster = Cluster::start(options).await?;
+    ///
+    /// let (mut events, keeper) = (cluster.events(), cluster.clone());
+    /// tokio::spawn(async move {
+    ///     while let Some(event) = events.next().await {
+    ///         if let Event::KeyringChanged { .. } | Event::Missed { .. } = event {
+    ///             let change = keeper.keys().last_change();
+    ///             let written = write(&keeper.keyring());
+    ///             keeper.keys().stored(change, written.as_ref().copied().map_err(String::as_str));
+    ///         }
+    ///     }
+    /// });
+    /// let report = cluster.keys().install(&[2; 32]).await?;
+    /// assert_eq!(report.messages[&b"a"[..]], "no space left on device");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stored(self, change: KeyringChange, result: Result<(), &str>) {
+        self.shared.with(|guarded, now| {
+            if !guarded.stopped {
+                guarded.node.keyring_stored(now, change, result);
+            }
+        });
+        self.shared.called.notify(1);
     }
 
     /// Has the members do something with `key`, if it is one, and collects what they say.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_lite::future::poll_once;
+use futures_lite::future::{poll_once, zip};
 use swim_core::Event;
 use swim_core::serf::event::MemberEvent;
 use swim_core::serf::member::Status;
@@ -122,6 +122,47 @@ pub(super) async fn changes_go_on_without_a_reader<H: Harness>() {
     }
     complete("use", keys.use_key(&NEW)).await;
     assert!(clusters.iter().all(|cluster| cluster.keys().keyring() == [id(&NEW), id(&OLD)]));
+}
+
+/// A change waits until each member has stored its keys, or has said that it could not.
+pub(super) async fn what_is_not_stored_is_reported<H: Harness>() {
+    let keeping = |name| {
+        let mut options = sealed(name);
+        options.config.serf.keyring_stored = true;
+        options
+    };
+    let (a, b): (ClusterOn<H>, ClusterOn<H>) = (start_with(keeping("a")).await, start_with(keeping("b")).await);
+    let mut events = [a.events(), b.events()];
+    join(&b, &a).await;
+    until("both are known", &mut events[0], || a.members().len() == 2).await;
+    for full in [true, false] {
+        let keys = a.keys();
+        let install = keys.install(&NEW);
+        let keep = async {
+            for (cluster, events) in [&a, &b].into_iter().zip(&mut events) {
+                let change = loop {
+                    match events.next().await {
+                        Some(Event::KeyringChanged { change }) => break change,
+                        event => assert!(event.is_some(), "it has stopped"),
+                    }
+                };
+                assert_eq!(cluster.keys().last_change(), change);
+                let failed = full && cluster.local().name == "b";
+                cluster.keys().stored(change, if failed { Err("no space left on device") } else { Ok(()) });
+            }
+        };
+        let (report, ()) = within("install", zip(install, keep)).await;
+        let report = report.expect("they are asked");
+        let texts: Vec<_> = report.messages.iter().map(|(name, text)| (name.to_string(), &**text)).collect();
+        if full {
+            assert_eq!(report.to_string(), "1/2 nodes reported failure");
+            assert_eq!(texts, [("b".to_owned(), "no space left on device")]);
+        } else {
+            assert!(report.is_complete(), "{report:?}");
+        }
+    }
+    a.shutdown().await;
+    a.keys().stored(a.keys().last_change(), Ok(()));
 }
 
 /// What a member refuses is in the report, under its name.

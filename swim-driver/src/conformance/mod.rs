@@ -140,6 +140,7 @@ cases! { $
         who_cannot_answer_is_missing_in_the_report
         changes_go_on_without_a_reader
         refusals_are_reported
+        what_is_not_stored_is_reported
         what_cannot_work_is_not_sent
     }
     snapshot {
