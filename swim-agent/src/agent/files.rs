@@ -84,6 +84,13 @@ pub(crate) fn write_keyring(path: &Path, ring: &Keyring) -> Result<(), String> {
     written.map_err(|error| format!("Failed to write keyring file {}: {}", path.display(), io_text(&error)))
 }
 
+/// Whether a file could be replaced, as far as can be told without doing it; otherwise why not.
+pub(crate) fn check_replaceable(path: &Path) -> Result<(), String> {
+    let temporary = beside(&followed(path));
+    let made = write_new(&temporary, b"").and_then(|()| fs::remove_file(&temporary));
+    made.map_err(|error| format!("open {}: {}", temporary.display(), io_text(&error)))
+}
+
 /// The bytes of a file of keys.
 pub(crate) fn keyring_text(ring: &Keyring) -> serde_json::Result<Vec<u8>> {
     let keys: Vec<_> = ring.keys().map(|key| STANDARD.encode(key.as_bytes())).collect();
@@ -101,11 +108,9 @@ pub(crate) enum KeyringFault {
 
 /// Puts a new file in the place of the old one, or leaves that untouched.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    // The file is to be replaced, and not a link to it: the old keys would stay where the link led.
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut temporary = PathBuf::from(path).into_os_string();
-    temporary.push(".new");
-    let written = write_new(Path::new(&temporary), text).and_then(|()| fs::rename(&temporary, path));
+    let path = &followed(path);
+    let temporary = beside(path);
+    let written = write_new(&temporary, text).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // Half a file is of no use to anybody.
         let _ = fs::remove_file(&temporary);
@@ -115,6 +120,18 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let _ = File::open(directory).and_then(|directory| directory.sync_all());
     Ok(())
+}
+
+/// What a link leads to: the file is to be replaced, and not the link, or the old keys would stay where it led.
+fn followed(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Where the new file is made.
+fn beside(path: &Path) -> PathBuf {
+    let mut temporary = PathBuf::from(path).into_os_string();
+    temporary.push(".new");
+    temporary.into()
 }
 
 fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {

@@ -2,13 +2,15 @@
 //!
 //! `plan` checks everything that can be checked before anything starts. `run` below is the order of events: start the
 //! cluster member, open the RPC port, print the banner, join, let the log through, and then wait for a reason to end.
-//! `signals` and `reload` are what can happen meanwhile; `files` keeps what is changed then, and `notify` tells systemd.
+//! `signals` and `reload` are what can happen meanwhile; `files` keeps what is changed then, `keyring` sees to it that keys
+//! are, and `notify` tells systemd.
 //! `failure` words what can go wrong.
 
 mod banner;
 mod dev;
 mod failure;
 pub(crate) mod files;
+mod keyring;
 mod notify;
 pub(crate) mod plan;
 mod reload;
@@ -35,6 +37,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
+use crate::agent::keyring::KeyringFile;
 use crate::agent::notify::Supervisor;
 use crate::agent::plan::Plan;
 use crate::agent::signals::{Signal, Signals};
@@ -76,8 +79,7 @@ pub(crate) struct Agent {
     services: Services,
     /// Empty: tags are not kept.
     tags_file: PathBuf,
-    /// Empty: keys are not kept.
-    keyring_file: PathBuf,
+    keyring_file: Option<KeyringFile>,
     exits: mpsc::UnboundedSender<Exit>,
 }
 
@@ -107,7 +109,7 @@ impl Agent {
             handlers: Vec::new(),
             services: Services::new(Vec::new()),
             tags_file: PathBuf::new(),
-            keyring_file: PathBuf::new(),
+            keyring_file: None,
             exits,
         }))
     }
@@ -175,15 +177,6 @@ impl Agent {
             files::write_tags(&self.tags_file, &tags)?;
         }
         self.cluster.set_tags(tags).await.map_err(|error| error.to_string())
-    }
-
-    /// Writes the keys down, if they are to be kept.
-    fn keep_keys(&self) {
-        if !self.keyring_file.as_os_str().is_empty()
-            && let Err(error) = files::write_keyring(&self.keyring_file, &self.cluster.keyring())
-        {
-            error!(target: "agent", "{error}");
-        }
     }
 
     /// Leaves the cluster gracefully. The agent itself goes on until it is told to exit.
@@ -259,7 +252,7 @@ async fn live(launch: &Launch, mut plan: Plan, console: &Console, log: &Log) -> 
         handlers: plan.handlers.clone(),
         services: plan.services,
         tags_file: settings.tags_file.clone().into(),
-        keyring_file: settings.keyring_file.clone().into(),
+        keyring_file: (!settings.keyring_file.is_empty()).then(|| KeyringFile::new(&settings.keyring_file)),
         exits,
     });
     tokio::spawn(metrics.follow(agent.cluster.clone(), dumps));
@@ -269,6 +262,7 @@ async fn live(launch: &Launch, mut plan: Plan, console: &Console, log: &Log) -> 
     }
     let handlers = Handlers::start(plan.handlers, policy(&settings), Arc::clone(&agent));
     tokio::spawn(watch_events(events, handlers.clone(), Arc::clone(&agent)));
+    tokio::spawn(keep_keys(Arc::clone(&agent)));
     if let Some(multicast) = multicast {
         multicast.start(&agent);
     }
@@ -372,11 +366,20 @@ async fn watch_events(mut events: Events, handlers: Handlers, agent: Arc<Agent>)
                 match event {
                     Event::NameLost { .. } => agent.exit(Exit::NameLost),
                     // What is missing may have been a change of keys.
-                    Event::KeyringChanged { .. } | Event::Missed { .. } => agent.keep_keys(),
+                    Event::KeyringChanged { .. } | Event::Missed { .. } => {
+                        agent.keyring_file.iter().for_each(KeyringFile::changed);
+                    }
                     Event::Conflict { .. } | Event::Rejected { .. } | _ => {}
                 }
             }
         }
+    }
+}
+
+/// Keeps the keys in their file, if there is one.
+async fn keep_keys(agent: Arc<Agent>) {
+    if let Some(file) = &agent.keyring_file {
+        file.keep(&agent.cluster, keyring::AGAIN).await;
     }
 }
 

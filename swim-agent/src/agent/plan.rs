@@ -10,7 +10,7 @@ use swim_tokio::swim_core::swim::admission::{Admission, Candidate, Refusal};
 use swim_tokio::swim_core::wire;
 use swim_tokio::swim_core::wire::keyring::Key;
 use swim_tokio::{Options, TraceOptions};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::agent::{Launch, dev, files};
 use crate::config::address::{self, resolve};
@@ -274,6 +274,15 @@ fn read_files(options: &mut Options, settings: &Settings) -> Result<(), String> 
         config.wire.keyring = files::read_keyring(settings.keyring_file.as_ref())?;
         let count = config.wire.keyring.keys().len();
         info!(target: "agent", "Restored keyring with {count} keys from {}", settings.keyring_file);
+        if let Err(error) = files::check_replaceable(settings.keyring_file.as_ref()) {
+            warn!(
+                target: "agent",
+                "Cannot replace keyring file {}: {error}. Changes of keys will be reported as failed, as the next start \
+                 would not know them",
+                settings.keyring_file
+            );
+        }
+        config.serf.keyring_stored = true;
     }
     Ok(())
 }

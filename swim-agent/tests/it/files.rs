@@ -8,7 +8,10 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Instant;
 
-use crate::support::{Agent, Directory, PATIENCE, swim};
+use crate::support::{Agent, Directory, PATIENCE, UNHURRIED, swim};
+
+const OLD: &str = "HvY8ubRZMgafUOWvrOadwOckVa1wN3QWAo46FVKbVN8=";
+const NEW: &str = "T9jncgl9mbLus+baTTa7q7nPSUrXwbDi2dhbtqir37s=";
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -88,8 +91,6 @@ fn tags_that_cannot_be_kept_are_refused() {
 
 #[test]
 fn keys_are_written_and_restored() {
-    const OLD: &str = "HvY8ubRZMgafUOWvrOadwOckVa1wN3QWAo46FVKbVN8=";
-    const NEW: &str = "T9jncgl9mbLus+baTTa7q7nPSUrXwbDi2dhbtqir37s=";
     let directory = Directory::new("keyring-file");
     let file = directory.write("keys.json", &format!("[\"{OLD}\"]"));
     let arguments = ["-keyring-file", &*file];
@@ -117,4 +118,66 @@ fn keys_are_written_and_restored() {
     assert_eq!(agent.swim("keys", &[&format!("-remove={NEW}")]).code, Some(1), "the primary key is the new one");
     assert_eq!(agent.swim("keys", &[&format!("-remove={OLD}")]).code, Some(0));
     file_is(&[NEW]);
+}
+
+/// Keys that cannot be kept are reported to whoever changes them, as by Serf: the next start would know the old ones only, and
+/// be locked out. It is said at the start, too. Once there is room, the same change is made good.
+#[test]
+fn keys_that_cannot_be_kept_are_reported() {
+    let directory = Directory::new("unkept-keys");
+    let file = directory.write("keys.json", &format!("[\"{OLD}\"]"));
+    // No file can be made there, by anybody, and it is not empty.
+    let obstacle = directory.path().join("keys.json.new");
+    fs::create_dir_all(obstacle.join("in-the-way")).unwrap();
+    let mut agent = Agent::start("a", &[UNHURRIED, "-keyring-file", &file]);
+    agent.wait_for(&format!(
+        "[WARN] agent: Cannot replace keyring file {file}: open {file}.new: file exists. Changes of keys will be reported as \
+         failed, as the next start would not know them\n"
+    ));
+    let install = format!("-install={NEW}");
+    for change in [&install, &install, &format!("-use={NEW}")] {
+        let refused = agent.swim("keys", &[change]);
+        assert_eq!(refused.code, Some(1), "{change}");
+        let said = refused.stdout + &refused.stderr;
+        assert!(said.contains(&format!("failed:  a  Failed to write keyring file {file}: file exists\n")), "{said}");
+        assert!(said.contains("key: 1/1 nodes reported failure"), "{said}");
+    }
+    agent.wait_for(&format!("[ERR] agent: Failed to write keyring file {file}: file exists\n"));
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("[\"{OLD}\"]"));
+    assert_eq!(agent.swim("keys", &["-list"]).code, Some(0), "a listing waits for no file");
+
+    fs::remove_dir_all(&obstacle).unwrap();
+    assert_eq!(agent.swim("keys", &[&install]).code, Some(0));
+    // Before it was said, and with what could not be written before.
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("[\n  \"{NEW}\",\n  \"{OLD}\"\n]"));
+    agent.wait_for(&format!("[INFO] agent: Wrote keyring file {file}, which could not be written before\n"));
+}
+
+/// One of two cannot keep its keys: the report names it, and it alone.
+#[test]
+fn one_of_two_that_cannot_keep_its_keys_is_named() {
+    let directory = Directory::new("half-kept-keys");
+    let files = ["a", "b"].map(|name| directory.write(&format!("{name}.json"), &format!("[\"{OLD}\"]")));
+    let obstacle = directory.path().join("b.json.new");
+    let a = Agent::start("a", &[UNHURRIED, "-keyring-file", &files[0]]);
+    let join = format!("-join={}", a.bind);
+    let b = Agent::start("b", &[UNHURRIED, "-keyring-file", &files[1], &join]);
+    a.members_until(|members| members.matches(" alive").count() == 2);
+    // The disk is full when the agent runs already.
+    fs::create_dir_all(obstacle.join("in-the-way")).unwrap();
+    for asked in [&a, &b] {
+        let refused = asked.swim("keys", &[&format!("-install={NEW}")]);
+        assert_eq!(refused.code, Some(1));
+        let said = refused.stdout + &refused.stderr;
+        assert!(
+            said.contains(&format!("failed:  b  Failed to write keyring file {}: file exists\n", files[1])),
+            "{said}"
+        );
+        assert!(said.contains("Error installing key: 1/2 nodes reported failure"), "{said}");
+        assert!(!said.contains("failed:  a"), "{said}");
+        assert_eq!(fs::read_to_string(&files[0]).unwrap(), format!("[\n  \"{OLD}\",\n  \"{NEW}\"\n]"));
+    }
+    fs::remove_dir_all(&obstacle).unwrap();
+    assert_eq!(a.swim("keys", &[&format!("-install={NEW}")]).code, Some(0));
+    assert_eq!(fs::read_to_string(&files[1]).unwrap(), format!("[\n  \"{OLD}\",\n  \"{NEW}\"\n]"));
 }
