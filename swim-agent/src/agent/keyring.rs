@@ -93,7 +93,12 @@ mod tests {
 
         let install = async { cluster.keys().install(&[2; 32]).await.unwrap() };
         let tell = async {
-            while !matches!(events.next().await, Some(Event::KeyringChanged { .. } | Event::Missed { .. })) {}
+            loop {
+                let event = events.next().await.expect("it goes on");
+                if matches!(event, Event::KeyringChanged { .. } | Event::Missed { .. }) {
+                    break;
+                }
+            }
             file.changed();
         };
         let (report, ()) = tokio::join!(install, tell);
@@ -102,9 +107,12 @@ mod tests {
         assert_eq!(report.messages[&b"a"[..]], text);
         assert!(!path.exists());
         fs::remove_dir_all(directory.join("keys.new")).unwrap();
-        while files::read_keyring(&path).map_or(0, |keys| keys.keys().len()) != 2 {
-            sleep(Duration::from_millis(10)).await;
-        }
+        let written = async {
+            while files::read_keyring(&path).map_or(0, |keys| keys.keys().len()) != 2 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), written).await.expect("it is written");
         cluster.shutdown().await;
         keeping.await.unwrap();
         fs::remove_dir_all(&directory).unwrap();

@@ -133,7 +133,7 @@ fn list(parsed: &Parsed) -> Result<ExitCode, Failure> {
 fn table(reply: &KeyReply) -> String {
     let rows = reply.keys.iter().flatten().map(|(key, count)| {
         let primary = reply.primary_keys.get(key).map(|count| format!("|primary on [{count}/{}]", reply.nodes));
-        format!("{key}|[{count}/{}]{}", reply.nodes, primary.unwrap_or_default())
+        format!("{}|[{count}/{}]{}", shown(key), reply.nodes, primary.unwrap_or_default())
     });
     columns(&rows.collect::<Vec<_>>())
 }

@@ -224,6 +224,19 @@ mod tests {
         }
     }
 
+    /// Slots of the ring that are empty take no room.
+    #[test]
+    fn one_event_in_a_large_ring_is_sent() {
+        let event_buffer = crate::node::config::BUFFER_MAX;
+        let mut scene = Scene::of(Config { event_buffer, ..Config::default() }, Codec::Serf);
+        let event = UserEvent { ltime: LamportTime(9), name: b"deploy", payload: None, coalesce: false };
+        assert!(scene.serf.handle_user_event(&mut scene.parts.cx(), &event));
+        let room = crate::wire::framing::message_len_max(Codec::Serf);
+        let mut bytes = Vec::new();
+        assert_eq!(scene.serf.encode_state(&scene.parts.roster, room, &mut bytes), 0);
+        assert!(bytes.windows(6).any(|window| window == b"deploy"));
+    }
+
     #[test]
     fn what_is_counted_is_there() {
         let mut counted = Counted { len: 2, iter: [7, 8].into_iter() };

@@ -128,7 +128,7 @@ impl UserEvents {
 
     /// No less than all of them take in a full state, but for the marks of empty slots.
     pub(super) fn len_max(&self) -> usize {
-        self.bytes + self.slots.len() * SLOT_OVERHEAD_MAX
+        self.bytes + self.slots.iter().filter(|slot| !slot.events.is_empty()).count() * SLOT_OVERHEAD_MAX
     }
 
     /// How many are remembered.
