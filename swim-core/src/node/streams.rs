@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::ids::{CommandId, SequenceNumber, StreamId};
-use crate::log::log;
+use crate::log::{log, log_some};
 use crate::node::input::{CommandError, ExchangeError, StreamAction, StreamFailure, StreamInput};
 use crate::node::{Core, direct};
 use crate::swim::Exchange;
@@ -374,7 +374,8 @@ impl Core {
                 self.send(envelope, now, id, Side::Acceptor, answer, true);
                 log!(DEBUG, "exchange_answered", peer = peer);
                 if let Err(error) = self.merge(now, &state, Manner::default()) {
-                    log!(ERROR, "merge_refused", peer = peer, error = error);
+                    let (cx, ..) = self.parts(now);
+                    log_some!(cx, ERROR, "merge_refused", peer = peer, error = error);
                 }
             }
             StreamMessage::User(bytes) => {

@@ -100,9 +100,12 @@ impl Serf {
             return false;
         }
         let Some(id) = self.known(cx, leave.node) else {
-            self.heal_forget(leave.node);
             let max = self.config.recent_intents_max;
-            return self.recent_intents.upsert(cx, leave.node, (Intent::Leave, leave.ltime), listed, max);
+            let news = self.recent_intents.upsert(cx, leave.node, (Intent::Leave, leave.ltime), listed, max);
+            if news {
+                self.heal_forget(leave.node);
+            }
+            return news;
         };
         let record = self.records.get(id);
         if leave.ltime < record.status_time || leave.ltime == record.status_time && !listed {

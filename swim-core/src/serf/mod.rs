@@ -60,7 +60,7 @@ use crate::swim::broadcast::{BroadcastQueue, Notify, retransmit_limit};
 use crate::swim::{Change, Swim};
 use crate::timers::Timer;
 use crate::wire::codec::{Codec, MessageError};
-use crate::wire::serf::SerfMessage;
+use crate::wire::serf::{SerfMessage, kind};
 
 /// Serf's state of one node.
 #[derive(Debug)]
@@ -136,6 +136,11 @@ impl Serf {
             return;
         }
         cx.stats.serf_messages_received += 1;
+        if bytes.first() == Some(&kind::PUSH_PULL) {
+            // Only full state exchanges carry one, and to read it takes as long as it has members.
+            cx.stats.serf_messages_unknown += 1;
+            return;
+        }
         let rebroadcast = match self.codec.decode_serf(bytes) {
             Ok(SerfMessage::Leave(_) | SerfMessage::Join(_)) if bytes.len() > INTENT_LEN_MAX => {
                 // Remembered and passed on as it came, it would cost more than any name is worth.
@@ -189,7 +194,7 @@ impl Serf {
                 let _counted = self.handle_direct(cx, &message, Delivery::Datagram);
                 false
             }
-            // Only full state exchanges carry the first, and only streams the second.
+            // The first is dealt with above, and only streams carry the second.
             Ok(SerfMessage::PushPull(_) | SerfMessage::DirectAnswer(_)) | Err(MessageError::UnknownKind(_)) => {
                 cx.stats.serf_messages_unknown += 1;
                 false

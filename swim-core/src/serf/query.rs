@@ -88,6 +88,8 @@ pub(crate) struct Queries {
     pub(super) min_time: LamportTime,
     /// New ones in the packet at hand.
     in_packet: usize,
+    /// One of them is answered by way of others.
+    relayed: bool,
     /// Until when those who send expressions to compile have used up what they may.
     pub(super) compiling_until: Instant,
     pub(super) broadcasts: BroadcastQueue,
@@ -186,6 +188,7 @@ impl Queries {
             ring: Vec::new(),
             min_time: LamportTime(0),
             in_packet: 0,
+            relayed: false,
             compiling_until: Instant::ZERO,
             broadcasts: BroadcastQueue::default(),
             answers: VecDeque::new(),
@@ -410,7 +413,7 @@ impl Serf {
 impl Serf {
     /// Another packet begins, or a message on a stream.
     pub(crate) fn begin_packet(&mut self) {
-        self.queries.in_packet = 0;
+        (self.queries.in_packet, self.queries.relayed) = (0, false);
     }
 
     /// Somebody asks. Whether others should hear it from us.
@@ -435,9 +438,10 @@ impl Serf {
             address: query.address().unwrap_or(NOWHERE),
             name: query.source_node.into(),
             // Each is as many packets to wherever the asker likes, so that of one packet only the first has them.
-            relay_factor: if self.queries.in_packet == 1 { query.relay_factor } else { 0 },
+            relay_factor: if self.queries.relayed { 0 } else { query.relay_factor.min(RELAYS_MAX) },
             deadline: cx.now + timeout,
         };
+        self.queries.relayed |= to.relay_factor > 0;
         if query.wants_ack() {
             let ack = self.encode_response(cx, &to, flag::ACK, None);
             if self.send_response(cx, swim, &to, ack).is_err() {
@@ -687,6 +691,8 @@ const PENDING_MAX: usize = 1024;
 const RUNNING_MAX: usize = 4096;
 /// New queries of one packet. Hundreds compress to almost nothing, and each may have all members send.
 const PACKET_MAX: usize = 16;
+/// Members by way of whom one answer is sent at most, whatever the asker wants: a byte says up to 255.
+const RELAYS_MAX: u8 = 16;
 /// What default deadlines are made of while there is no gossip: the interval of a LAN.
 const GOSSIP_INTERVAL: Duration = Duration::from_millis(200);
 /// Queries of one time of the query clock.

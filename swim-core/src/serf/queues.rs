@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::cx::Cx;
-use crate::log::log;
+use crate::log::{log, log_some};
 use crate::serf::Serf;
 use crate::timers::Timer;
 
@@ -42,7 +42,7 @@ impl Serf {
         let depth = queue.len();
         cx.stats.broadcasts_over_limit += dropped as u64;
         if dropped > 0 {
-            log!(WARN, "queue_over_limit", queue = which.as_str(), depth = depth + dropped, limit = max);
+            log_some!(cx, WARN, "queue_over_limit", queue = which.as_str(), depth = depth + dropped, limit = max);
         }
         let interval = self.config.queue_check_interval;
         let is_long = depth >= self.config.queue_depth_warning;

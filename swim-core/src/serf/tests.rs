@@ -303,7 +303,7 @@ fn a_leave_is_announced_to_the_living_only() {
 fn messages_that_are_none_are_counted() {
     let push_pull = 2;
     for (message, malformed, unknown) in
-        [(&b""[..], 0, 0), (&[0], 1, 0), (&[push_pull], 1, 0), (&[200], 0, 1), (&[200, 1, 2], 0, 1)]
+        [(&b""[..], 0, 0), (&[0], 1, 0), (&[push_pull], 0, 1), (&[200], 0, 1), (&[200, 1, 2], 0, 1)]
     {
         let mut scene = Scene::new();
         scene.serf.handle_message(&mut scene.parts.cx(), &mut scene.swim, message);

@@ -111,9 +111,9 @@ impl Envelope {
         }
         let start =
             config.label.strip(datagram, config.skip_inbound_label_check)?.ok_or(DatagramError::LabelMalformed)?;
+        let plain_left = datagram_plain_max(datagram.len());
         let inner = datagram.get_mut(start..).unwrap_or_default();
-        let mut unpacker =
-            Unpacker { compressor, spare, plain_left: DATAGRAM_PLAIN_MAX, serf: config.codec == Codec::Serf };
+        let mut unpacker = Unpacker { compressor, spare, plain_left, serf: config.codec == Codec::Serf };
         match config.codec {
             Codec::Serf => {
                 let (content, sealed) = open_serf(config, inner)?;
@@ -719,10 +719,11 @@ fn compress_content(
     if content.len() > DATAGRAM_PLAIN_MAX {
         return false;
     }
-    let len_max = content.len().saturating_sub(1);
+    let (len, len_max) = (content.len(), content.len().saturating_sub(1));
     packed.clear();
     if native {
-        if content.len() < LZ4_LEN_MIN || !compressor.compress_lz4(content, packed, len_max) {
+        let fits = len >= LZ4_LEN_MIN && compressor.compress_lz4(content, packed, len_max);
+        if !fits || len > datagram_plain_max(packed.len()) {
             return false;
         }
         buf.truncate(at);
@@ -730,7 +731,7 @@ fn compress_content(
     } else {
         let fits = compressor.compress_lzw(content, packed, len_max.saturating_sub(compress::message_overhead(0)))
             && packed.len().saturating_add(compress::message_overhead(packed.len())) <= len_max;
-        if !fits {
+        if !fits || len > datagram_plain_max(packed.len()) {
             return false;
         }
         buf.truncate(at);
@@ -766,7 +767,16 @@ const CHECKSUM_HEADER: usize = 1 + checksum::LEN;
 const LZ4_LEN_MIN: usize = 128;
 /// Decompressed bytes that one datagram may yield in all. A sender fills a datagram before it compresses, so an honest
 /// one stays below 64 KiB; with the 40 MiB that memberlist allows, a few forged datagrams would keep a node busy.
-pub(crate) const DATAGRAM_PLAIN_MAX: usize = 256 * 1024;
+pub(crate) const DATAGRAM_PLAIN_MAX: usize = 64 * 1024;
+/// What any datagram may yield, however short: three times what one holds that crosses a network in one piece.
+const PLAIN_FREE: usize = 4096;
+/// Longer content is so many times as long at most: what compresses better was made for that.
+const RATIO_MAX: usize = 16;
+
+/// Decompressed bytes that a datagram of this length may yield in all. A sender that compresses better does not compress.
+fn datagram_plain_max(len: usize) -> usize {
+    len.saturating_mul(RATIO_MAX).clamp(PLAIN_FREE, DATAGRAM_PLAIN_MAX)
+}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test may fail")]
@@ -956,45 +966,57 @@ mod tests {
         assert_eq!(opened(serf, &[KIND_MAX, b'x']), Ok(vec![Ok(vec![KIND_MAX, b'x'])]));
     }
 
+    /// A bomb that yields so much.
+    #[cfg(feature = "compression")]
+    fn bomb(len: usize) -> Vec<u8> {
+        let (mut packed, mut bomb) = (Vec::new(), Vec::new());
+        assert!(Compressor::default().compress_lzw(&vec![8; len], &mut packed, usize::MAX));
+        compress::write_message(&packed, &mut bomb);
+        bomb
+    }
+
     #[cfg(feature = "compression")]
     #[test]
     fn bombs_share_one_budget() {
-        let mut coder = Compressor::default();
-        let mut bomb = Vec::new();
-        let mut packed = Vec::new();
-        assert!(coder.compress_lzw(&vec![8; DATAGRAM_PLAIN_MAX / 2], &mut packed, usize::MAX));
-        compress::write_message(&packed, &mut bomb);
-        let len = u16::try_from(bomb.len()).unwrap();
-        let mut out = [&bomb[..], &bomb, &bomb].concat();
-        compound::finish(&mut out, 0, &[len; 3]);
-        let results: Vec<_> =
-            opened(&mut envelope(Config::serf()), &out).unwrap().into_iter().map(|part| part.err()).collect();
-        assert_eq!(results, [None, None, Some(PartError::TooLarge)]);
-        packed.clear();
-        assert!(coder.compress_lzw(&vec![8; DATAGRAM_PLAIN_MAX + 1], &mut packed, usize::MAX));
-        let mut bomb = Vec::new();
-        compress::write_message(&packed, &mut bomb);
-        assert_eq!(opened(&mut envelope(Config::serf()), &bomb), Err(DatagramError::TooLarge));
+        let serf = &mut envelope(Config::serf());
+        for (each, tail) in [(PLAIN_FREE / 2, 1), (DATAGRAM_PLAIN_MAX / 2, 5000)] {
+            let (bomb, tail) = (bomb(each), vec![8; tail]);
+            let len = u16::try_from(bomb.len()).unwrap();
+            let mut out = [&bomb[..], &bomb, &bomb, &tail].concat();
+            compound::finish(&mut out, 0, &[len, len, len, tail.len() as u16]);
+            assert!((2 * each..3 * each).contains(&datagram_plain_max(out.len())));
+            let results: Vec<_> = opened(serf, &out).unwrap().into_iter().take(3).map(|part| part.err()).collect();
+            assert_eq!(results, [None, None, Some(PartError::TooLarge)]);
+        }
+        for (len, expected) in [(PLAIN_FREE, Ok(1)), (PLAIN_FREE + 1, Err(DatagramError::TooLarge))] {
+            assert_eq!(opened(serf, &bomb(len)).map(|parts| parts.len()), expected);
+        }
     }
 
-    /// What nobody would decompress is not compressed.
+    /// What nobody would decompress is not compressed: too long, or compressed too well.
     #[cfg(feature = "compression")]
     #[test]
     fn too_much_to_compress() {
-        for (excess, compressed) in [(0, true), (1, false)] {
-            for (config, bare) in [(Config::serf(), 0), (Config::native(), NATIVE_HEAD + checksum::LEN)] {
-                let mut envelope = envelope(Config { compression: true, ..config });
+        for (config, bare) in [(Config::serf(), 0), (Config::native(), NATIVE_HEAD + checksum::LEN)] {
+            let mut envelope = envelope(Config { compression: true, ..config });
+            let mut written = |content: usize, noise: usize| {
                 let mut buf = Vec::new();
                 let mut packet = envelope.begin(&mut buf, false);
-                let content = DATAGRAM_PLAIN_MAX - compound::header_len(5) + excess;
-                let part = content / 5;
-                for len in [part, part, part, part, content - 4 * part] {
-                    packet.push_bytes(&vec![8; len]);
+                let mut plain = vec![8; content - compound::header_len(5)];
+                rng().fill(&mut plain[..noise]);
+                let part = plain.len() / 5;
+                for index in 0..5 {
+                    let end = if index == 4 { plain.len() } else { part * (index + 1) };
+                    plain[part * index] = 8;
+                    packet.push_bytes(&plain[part * index..end]);
                 }
                 packet.finish(&mut rng());
-                assert_eq!(buf.len() < bare + DATAGRAM_PLAIN_MAX, compressed, "{}", buf.len());
                 assert_eq!(opened(&mut envelope, &buf).map(|parts| parts.len()), Ok(5));
-            }
+                buf.len() < bare + content
+            };
+            assert!(written(PLAIN_FREE, 0) && !written(PLAIN_FREE + 1, 0), "it would be far less than a sixteenth");
+            let noise = DATAGRAM_PLAIN_MAX / RATIO_MAX;
+            assert!(written(DATAGRAM_PLAIN_MAX, noise) && !written(DATAGRAM_PLAIN_MAX + 1, noise));
         }
     }
 

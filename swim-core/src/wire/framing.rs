@@ -223,7 +223,7 @@ impl FrameReader {
         if flags & FLAG_LZ4 != 0 {
             let packed = body.get(content).unwrap_or_default();
             let mut plain = Vec::new();
-            Compressor::default().decompress_lz4(packed, &mut plain, STREAM_PLAIN_MAX)?;
+            Compressor::default().decompress_lz4(packed, &mut plain, stream_plain_max(packed.len()))?;
             return Ok(Some(plain));
         }
         body.truncate(content.end);
@@ -312,7 +312,8 @@ fn frame_native(config: &Config, side: Side, message: Vec<u8>, nonce: &[u8; NATI
     let mut content = message;
     let mut packed = Vec::new();
     let is_packed = config.compression
-        && Compressor::default().compress_lz4(&content, &mut packed, content.len().saturating_sub(1));
+        && Compressor::default().compress_lz4(&content, &mut packed, content.len().saturating_sub(1))
+        && content.len() <= stream_plain_max(packed.len());
     if is_packed {
         content = packed;
     }
@@ -367,10 +368,16 @@ fn announced_len(head: &[u8], head_len: usize, received: &[u8]) -> Result<Option
     Ok((received.len().saturating_sub(head_len) >= len).then_some(len))
 }
 
+/// The most that so many compressed bytes may decompress to. A writer that compresses better does not compress.
+fn stream_plain_max(packed_len: usize) -> usize {
+    packed_len.saturating_mul(RATIO_MAX).saturating_add(PLAIN_FREE).min(STREAM_PLAIN_MAX)
+}
+
 /// The compress message around `message`, even if that is longer: so does memberlist.
 fn pack_serf(message: Vec<u8>) -> Vec<u8> {
     let mut packed = Vec::new();
-    if !Compressor::default().compress_lzw(&message, &mut packed, usize::MAX) {
+    let is_packed = Compressor::default().compress_lzw(&message, &mut packed, usize::MAX);
+    if !is_packed || message.len() > stream_plain_max(packed.len()) {
         return message;
     }
     let mut out = Vec::with_capacity(packed.len().saturating_add(compress::message_overhead(packed.len())));
@@ -382,7 +389,7 @@ fn pack_serf(message: Vec<u8>) -> Vec<u8> {
 fn unpack_serf(message: &[u8]) -> Result<Vec<u8>, StreamError> {
     let body = message.get(1..).unwrap_or_default();
     let mut plain = Vec::new();
-    compress::unpack_message(&mut Compressor::default(), body, &mut plain, STREAM_PLAIN_MAX)?;
+    compress::unpack_message(&mut Compressor::default(), body, &mut plain, stream_plain_max(body.len()))?;
     match plain.first() {
         Some(&first) if first <= KIND_MAX && !matches!(first, kind::COMPRESS | kind::ENCRYPT) => Ok(plain),
         Some(_) | None => Err(StreamError::Malformed),
@@ -540,6 +547,10 @@ const NATIVE_FRAME_HEAD: usize = 6;
 const STREAM_PAYLOAD_MAX: usize = 20 * 1024 * 1024;
 /// The most that a message may decompress to (memberlist: twice that).
 const STREAM_PLAIN_MAX: usize = 2 * STREAM_PAYLOAD_MAX;
+/// What any message may decompress to, however short it is.
+const PLAIN_FREE: usize = 1 << 20;
+/// A longer one becomes so many times as long at most: no state of an honest cluster compresses so well.
+const RATIO_MAX: usize = 32;
 /// No less than a seal and the compress message around a message add to it.
 const FRAME_OVERHEAD_MAX: usize = 128;
 /// The most that is held of one direction.
@@ -705,17 +716,49 @@ mod tests {
     #[test]
     fn what_is_decompressed_is_bounded() {
         for config in [Config::serf(), Config::native()] {
+            let is_serf = config.codec == Codec::Serf;
             let envelope = envelope(config, 0);
-            for (len, expected) in
-                [(STREAM_PLAIN_MAX, Ok(Some(STREAM_PLAIN_MAX))), (STREAM_PLAIN_MAX + 1, Err(StreamError::TooLarge))]
-            {
-                let framed = frame(&envelope, Side::Dialler, vec![0; len], &mut rng());
-                assert!(framed.len() < len / 50, "{} bytes", framed.len());
-                assert_eq!(
-                    read(&envelope, Side::Dialler, &framed).map(|plain| plain.map(|plain| plain.len())),
-                    expected
-                );
+            let mut packed = Vec::new();
+            let mut packed_len = |len: usize| {
+                packed.clear();
+                let mut coder = Compressor::default();
+                let plain = vec![0; len];
+                assert!(if is_serf {
+                    coder.compress_lzw(&plain, &mut packed, usize::MAX)
+                } else {
+                    coder.compress_lz4(&plain, &mut packed, usize::MAX)
+                });
+                packed.len()
+            };
+            // The longest message of zeros that may be compressed is; one byte more is sent as it is.
+            let (mut fits, mut over) = (PLAIN_FREE, STREAM_PAYLOAD_MAX);
+            while over - fits > 1 {
+                let len = fits.midpoint(over);
+                *if len <= stream_plain_max(packed_len(len)) { &mut fits } else { &mut over } = len;
             }
+            for (len, compressed) in [(PLAIN_FREE, true), (fits, true), (over, false)] {
+                let framed = frame(&envelope, Side::Dialler, vec![0; len], &mut rng());
+                assert_eq!(framed.len() < len / 30, compressed, "{} bytes of {len}", framed.len());
+                if compressed {
+                    let plain = read(&envelope, Side::Dialler, &framed);
+                    assert_eq!(plain.map(|plain| plain.map(|plain| plain.len())), Ok(Some(len)));
+                }
+            }
+            // Whoever compresses all the same is not read.
+            let mut framed = Vec::new();
+            // On Serf's wire the map around it counts.
+            packed_len(over + 4096);
+            if is_serf {
+                compress::write_message(&packed, &mut framed);
+            } else {
+                let [a, b, c, d] = u32::try_from(packed.len() + crate::wire::checksum::LEN).unwrap().to_be_bytes();
+                framed.extend([NATIVE_MARK, native_flags(false, true), a, b, c, d]);
+                let sum = crc32(&[&framed, &packed]);
+                framed.extend(sum);
+                framed.extend_from_slice(&packed);
+            }
+            let refused = read(&envelope, Side::Dialler, &framed).map(|plain| plain.map(|plain| plain.len()));
+            assert_eq!(refused, Err(StreamError::TooLarge));
         }
     }
 

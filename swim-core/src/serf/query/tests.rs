@@ -433,6 +433,17 @@ fn the_queries_of_one_packet_are_bounded() {
         assert_eq!(scene.parts.stats.requests_over_limit - before.requests_over_limit, refused);
         assert_eq!(scene.sent().len(), sent);
     }
+    // Who wants no relays does not take them from others, and nobody gets more than so many.
+    scene.meet(40);
+    for (factors, sent) in [(&[0, 3, 3][..], 3 + 3), (&[20, 1], 2 + 16)] {
+        scene.serf.begin_packet();
+        for (id, relay_factor) in (100 * factors.len() as u32..).zip(factors) {
+            let query = serf::Query { flags: flag::ACK, relay_factor: *relay_factor, ..asked(5, id) };
+            scene.serf.handle_message(&mut scene.parts.cx(), &mut scene.swim, &encoded(&query));
+        }
+        assert_eq!(scene.sent().len(), sent, "{factors:?}");
+        while scene.event().is_some() {}
+    }
     // Ours are no part of anything.
     for command in 0..20 {
         scene.ask(command, &Query::default()).unwrap();

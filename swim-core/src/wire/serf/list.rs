@@ -54,6 +54,11 @@ impl<'a> List<'a> {
         Ok(Self { codec: Codec::Serf, missing: missing.into(), reader })
     }
 
+    /// How many things there are to come, at most.
+    pub(super) const fn len(&self) -> u64 {
+        self.missing
+    }
+
     /// The next thing. `read` tells by `None` that there is no more, whatever the length was.
     pub(super) fn next<T>(
         &mut self,

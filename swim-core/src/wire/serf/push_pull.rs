@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::kind;
 use super::list::{List, Names, read_text};
 use crate::ids::LamportTime;
-use crate::wire::codec::{Codec, MessageError};
+use crate::wire::codec::{Codec, MessageError, PUSH_PULL_ENTRIES_MAX};
 use crate::wire::message::Bytes;
 use crate::wire::msgpack::{self, Field, Kind, Value, field};
 use crate::wire::native;
@@ -113,7 +113,9 @@ impl<'a> PushPullState<'a> {
     fn read_native(reader: &mut Reader<'a>) -> Result<Self, MessageError> {
         let clocks = native::read(reader)?;
         let statuses = List::at(Codec::Native, *reader)?;
+        bounded(statuses.len())?;
         let left = List::at(Codec::Native, statuses.check(read_status)?)?;
+        bounded(left.len())?;
         // The ring's end is marked, not counted, so that empty slots cost nothing.
         let events = List::native(u64::MAX, left.check(read_text)?);
         Self { clocks, statuses: Statuses(statuses), left: Names(left), events: EventSlots(events) }.checked()
@@ -121,11 +123,15 @@ impl<'a> PushPullState<'a> {
 
     /// Walks through everything once, so that the iterators need not be able to fail.
     fn checked(self) -> Result<Self, MessageError> {
+        bounded(self.statuses.0.len())?;
+        bounded(self.left.0.len())?;
         self.statuses.0.check(read_status)?;
         self.left.0.check(read_text)?;
-        let mut slots = self.events.0;
+        let (mut slots, mut count) = (self.events.0, 0_u64);
         while let Some(slot) = slots.next(read_slot).transpose()? {
             let Slot::Occupied(EventSlot { events, .. }) = slot else { continue };
+            count = count.saturating_add(1).saturating_add(events.0.len());
+            bounded(count)?;
             events.0.check(read_event)?;
         }
         Ok(self)
@@ -192,6 +198,12 @@ pub struct RecordedEvent<'a> {
     /// To whom it may concern.
     #[serde(borrow)]
     pub payload: Option<Bytes<'a>>,
+}
+
+/// Nobody has more of anything than members, or events, that fit a full state. Names may be empty, so that the length alone
+/// says nothing of how many there are.
+fn bounded(count: u64) -> Result<(), MessageError> {
+    if count > u64::from(PUSH_PULL_ENTRIES_MAX) { Err(MessageError::TooLarge) } else { Ok(()) }
 }
 
 fn read_status<'a>(codec: Codec, reader: &mut Reader<'a>) -> Result<Option<(&'a [u8], LamportTime)>, MessageError> {

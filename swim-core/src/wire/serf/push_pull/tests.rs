@@ -75,6 +75,28 @@ fn decode_state(codec: Codec, bytes: &[u8]) -> PushPullState<'_> {
     }
 }
 
+/// Names may be empty, so that no length bounds how many there are.
+#[test]
+fn lists_are_bounded() {
+    let max = PUSH_PULL_ENTRIES_MAX as usize;
+    let clocks = Clocks { member: LamportTime(1), event: LamportTime(1), query: LamportTime(1) };
+    let statuses = |count| (vec![(Vec::new(), 0); count], Vec::new(), Vec::new());
+    let left = |count| (Vec::new(), vec![Vec::new(); count], Vec::new());
+    // Each slot counts, too.
+    let events = |count| (Vec::new(), Vec::new(), vec![Some((1, vec![(Vec::new(), None); count - 1]))]);
+    let slots = |count| (Vec::new(), Vec::new(), vec![Some((1, Vec::new())); count]);
+    for codec in BOTH {
+        for lists in [statuses, left, events, slots] as [fn(usize) -> _; 4] {
+            for (count, taken) in [(max, true), (max + 1, false)] {
+                let (statuses, left, slots) = lists(count);
+                let bytes = OwnedState { clocks, statuses, left, slots }.encode(codec);
+                let read = codec.decode_serf(&bytes).map(|_| ());
+                assert_eq!(read, if taken { Ok(()) } else { Err(MessageError::TooLarge) }, "{codec:?} {count}");
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn states_come_back(state in state(), behind in prop::collection::vec(any::<u8>(), 0..4)) {
