@@ -65,7 +65,7 @@ impl Serf {
 
 /// The share of a second of one of [`COMPILATIONS_MAX`] expressions.
 const COMPILATION: Duration = Duration::from_micros(15_625);
-/// Expressions that are compiled in a second.
+/// Expressions that are compiled at once, and again after a second.
 const COMPILATIONS_MAX: u32 = 64;
 
 /// An expression in RE2's syntax, not anchored. `None`: it is wrong, or too costly.
