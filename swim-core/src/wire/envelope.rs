@@ -721,20 +721,19 @@ fn compress_content(
     }
     let (len, len_max) = (content.len(), content.len().saturating_sub(1));
     packed.clear();
+    let fits = if native {
+        len >= LZ4_LEN_MIN && compressor.compress_lz4(content, packed, len_max)
+    } else {
+        compressor.compress_lzw(content, packed, len_max.saturating_sub(compress::message_overhead(0)))
+            && packed.len().saturating_add(compress::message_overhead(packed.len())) <= len_max
+    };
+    if !fits || len > datagram_plain_max(packed.len()) {
+        return false;
+    }
+    buf.truncate(at);
     if native {
-        let fits = len >= LZ4_LEN_MIN && compressor.compress_lz4(content, packed, len_max);
-        if !fits || len > datagram_plain_max(packed.len()) {
-            return false;
-        }
-        buf.truncate(at);
         buf.extend_from_slice(packed);
     } else {
-        let fits = compressor.compress_lzw(content, packed, len_max.saturating_sub(compress::message_overhead(0)))
-            && packed.len().saturating_add(compress::message_overhead(packed.len())) <= len_max;
-        if !fits || len > datagram_plain_max(packed.len()) {
-            return false;
-        }
-        buf.truncate(at);
         compress::write_message(packed, buf);
     }
     true
