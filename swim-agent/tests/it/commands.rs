@@ -174,6 +174,7 @@ fn outputs_as_captured() {
         agent.members_until(|members| members.matches("alive").count() == count);
     }
     a.rtt_known("node-b");
+    a.intents_sent();
 
     let b_bind = b.as_ref().unwrap().bind;
     let addresses = [

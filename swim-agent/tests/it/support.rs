@@ -304,6 +304,19 @@ impl Agent {
             thread::sleep(Duration::from_millis(100));
         }
     }
+
+    /// Waits until what it had to say about joins and leaves is said.
+    pub(crate) fn intents_sent(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let info = self.swim("info", &[]).stdout;
+            if info.lines().any(|line| line.trim() == "intent_queue = 0") {
+                return;
+            }
+            assert!(Instant::now() < deadline, "intents stay:\n{info}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
 }
 
 impl Deref for Agent {
