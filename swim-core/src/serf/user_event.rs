@@ -596,6 +596,37 @@ mod tests {
         }
     }
 
+    /// What decides whether they are sent in a full state is no less than what they take there.
+    #[test]
+    fn their_length_is_not_underestimated() {
+        for codec in [Codec::Native, Codec::Serf] {
+            let mut scene = Scene::of(Config::default(), codec);
+            let state_len = |scene: &Scene| {
+                let mut state = Vec::new();
+                scene.serf.encode_state(&scene.parts.roster, usize::MAX, &mut state);
+                state.len()
+            };
+            let without = state_len(&scene);
+            for time in 0..512 {
+                assert!(hear(&mut scene, (1 << 62) + time, ""));
+            }
+            let (taken, len_max) = (state_len(&scene) - without, scene.serf.user_events.len_max());
+            assert!((1024..=len_max).contains(&taken), "{codec:?}: {taken} of {len_max}");
+        }
+    }
+
+    /// There the clock is no longer past what it has heard, and the time a whole ring before the last has its slot, too.
+    #[test]
+    fn the_last_time_keeps_its_slot() {
+        let mut events = UserEvents::new();
+        let last = LamportTime(u64::MAX);
+        let mut remember = |time, name: &[u8]| events.remember(&small(), last, time, name, None);
+        assert_eq!(remember(last, b"a"), Verdict::New);
+        assert_eq!(remember(LamportTime(last.0 - 4), b"b"), Verdict::TooOld);
+        assert_eq!(remember(LamportTime(last.0 - 3), b"b"), Verdict::New);
+        assert_eq!(remember(last, b"a"), Verdict::Known);
+    }
+
     proptest! {
         /// Whatever comes, in whatever order and however often: nothing is told twice, and what is recent and within the
         /// bounds is told.

@@ -145,6 +145,22 @@ fn waits_double_until_there_is_something_new() {
     waits(&mut scene, &[30, 60]);
 }
 
+/// A tick that is no further away than a first one would be stays where it is.
+#[test]
+fn a_tick_that_is_near_stays() {
+    let first = Config::default().heal_interval;
+    for (further, stays) in [(Duration::ZERO, true), (Duration::from_nanos(1), false)] {
+        let mut scene = scene(Config::default());
+        for _ in 0..3 {
+            scene.in_vain();
+        }
+        scene.parts.now += scene.wait() - (first + further);
+        scene.serf.remember(&mut scene.parts.cx(), Name::from("a"), address(10));
+        assert_eq!(scene.wait() == first + further, stays);
+        assert!(is_about(scene.wait(), first));
+    }
+}
+
 /// New seeds are tried after a second, once; that is how a start with seeds joins.
 #[test]
 fn new_seeds_are_tried_soon() {
@@ -309,6 +325,18 @@ fn the_oldest_are_given_up() {
     let mut scene = self::scene(Config { remembered_max: 0, ..steady() });
     scene.reaped(10, 1);
     assert_eq!(scene.whom(), []);
+}
+
+/// A name that was at several addresses is worth one try, and so is an address that had several names.
+#[test]
+fn one_of_a_name_and_one_of_an_address() {
+    let mut scene = scene(steady());
+    for (name, n) in [("a", 10), ("b", 11), ("a", 12), ("c", 11)] {
+        scene.serf.remember(&mut scene.parts.cx(), Name::from(name), address(n));
+    }
+    assert_eq!(scene.whom(), [address(11), address(12)]);
+    let names: Vec<_> = scene.serf.heal.remembered.iter().map(|remembered| remembered.name.clone()).collect();
+    assert_eq!(names, ["a", "c"].map(Name::from));
 }
 
 /// Of a snapshot: whom the table does not know, and nobody has said to have left.

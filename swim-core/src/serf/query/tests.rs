@@ -610,11 +610,15 @@ fn answers_are_relayed_through_others() {
     // Too long with its wrapping: it goes straight only, and may be tried again.
     scene.receive(&encoded(&serf::Query { relay_factor: 1, ..asked(5, 7) }));
     let id = scene.event().unwrap();
-    for _ in 0..2 {
-        let error = scene.respond(id, &[0; 1000]).unwrap_err();
+    let overhead = wrapped(&response((LamportTime(5), 7), "me", 0, &[0; 900])).len() - 900;
+    let longest = 1024 - overhead;
+    for len in [1000, longest + 1] {
+        let error = scene.respond(id, &vec![0; len]).unwrap_err();
         assert_eq!(error.to_string(), "relayed response exceeds limit of 1024 bytes");
         assert_eq!(scene.sent().len(), 1);
     }
+    assert_eq!(scene.respond(id, &vec![0; longest]), Ok(()));
+    assert_eq!(scene.sent().iter().map(|(_, message)| message.len()).max(), Some(1024));
 }
 
 /// serf-layer.md 10.4, at the one in between.

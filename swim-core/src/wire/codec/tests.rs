@@ -314,6 +314,21 @@ fn stream_limits() {
     assert_eq!(scan(Codec::Native, &[0, 1, 0, 0x10, 0]), Err(MessageError::TooLarge));
     // Garbage is known by its first byte.
     assert_eq!(scan(Codec::Serf, &[kind::PING, 0xdb]), Err(MessageError::Malformed));
+    // Parts that are each short enough may be too long together.
+    let entry = [&NATIVE_BODY_LEN_MAX.to_le_bytes()[..], &vec![0; usize_of(NATIVE_BODY_LEN_MAX)]].concat();
+    let entries = usize_of(USER_LEN_MAX / NATIVE_BODY_LEN_MAX);
+    for (more, allowed) in [(0, true), (1, false)] {
+        let stream = |user_state_len| {
+            let mut out = Vec::new();
+            let header = PushPullHeader { join: false, entries: entries as u32, user_state_len };
+            Codec::Native.begin_push_pull(&header, &mut out);
+            out.extend(entry.repeat(entries));
+            out
+        };
+        let user_state_len = STREAM_MESSAGE_LEN_MAX - stream(USER_LEN_MAX).len() + more;
+        let expected = if allowed { Ok(None) } else { Err(MessageError::TooLarge) };
+        assert_eq!(scan(Codec::Native, &stream(user_state_len as u32)), expected);
+    }
 }
 
 /// A body of very many values arrives in small pieces; looking at each from its beginning would take hours.
