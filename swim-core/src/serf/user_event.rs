@@ -547,6 +547,18 @@ mod tests {
         assert_eq!(scene.serf.event_queue_len(), 2);
         assert_eq!((scene.parts.stats.broadcasts_over_limit, scene.parts.stats.broadcasts_too_long), (1, 1));
         assert_eq!(told(&mut scene).len(), 4);
+
+        let event = UserEvent { name: b"just fits", payload: None, coalesce: false };
+        let mut len = usize::MAX;
+        for too_long in [0, 0, 1] {
+            let mut scene = Scene::of(Config::default(), Codec::Native);
+            scene.alive(1, b"");
+            scene.serf.set_message_len_max(len - too_long);
+            scene.serf.user_event(&mut scene.parts.cx(), &mut scene.swim, &event).unwrap();
+            assert_eq!(scene.parts.stats.broadcasts_too_long, too_long as u64);
+            len = scene.said().first().map_or(0, Vec::len);
+        }
+        assert_eq!(len, 0);
     }
 
     #[test]

@@ -990,6 +990,15 @@ mod tests {
         for (len, expected) in [(PLAIN_FREE, Ok(1)), (PLAIN_FREE + 1, Err(DatagramError::TooLarge))] {
             assert_eq!(opened(serf, &bomb(len)).map(|parts| parts.len()), expected);
         }
+        // The last byte that so long a datagram may yield, and one more.
+        for (more, expected) in [(0, None), (1, Some(PartError::TooLarge))] {
+            let bomb = bomb(1000 * RATIO_MAX + more);
+            let tail = vec![8; 1000 - compound::header_len(2) - bomb.len()];
+            let mut out = [&bomb[..], &tail].concat();
+            compound::finish(&mut out, 0, &[bomb.len() as u16, tail.len() as u16]);
+            assert_eq!(out.len(), 1000);
+            assert_eq!(opened(serf, &out).unwrap().remove(0).err(), expected);
+        }
     }
 
     /// What nobody would decompress is not compressed: too long, or compressed too well.

@@ -715,6 +715,9 @@ mod tests {
     #[cfg(feature = "compression")]
     #[test]
     fn what_is_decompressed_is_bounded() {
+        let edge = (STREAM_PLAIN_MAX - PLAIN_FREE) / RATIO_MAX;
+        let most = [0, 1, edge, edge + 1, usize::MAX].map(stream_plain_max);
+        assert_eq!(most, [1 << 20, (1 << 20) + 32, 40 << 20, 40 << 20, 40 << 20]);
         for config in [Config::serf(), Config::native()] {
             let is_serf = config.codec == Codec::Serf;
             let envelope = envelope(config, 0);

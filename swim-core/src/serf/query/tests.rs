@@ -349,11 +349,18 @@ fn each_member_answers_once() {
     let to = scene.running();
     scene.receive(&response(to, "b", flag::ACK, b""));
     assert_eq!(scene.parts.stats.query_responses_unmatched, 5);
-    for n in 0..ANSWERS_MAX_MIN + 1 {
-        scene.receive(&response(to, &n.to_string(), 0, b""));
+    for (others, most) in [(2, ANSWERS_MAX_MIN), (7, ANSWERS_MAX_MIN), (8, 18)] {
+        let mut scene = Scene::new();
+        scene.meet(others);
+        scene.ask(1, &Query { name: b"load", ..Query::default() }).unwrap();
+        scene.answers();
+        let to = scene.running();
+        for n in 0..=most {
+            scene.receive(&response(to, &n.to_string(), 0, b""));
+        }
+        assert_eq!(scene.answers().len(), most);
+        assert_eq!(scene.parts.stats.query_responses_over_limit, 1);
     }
-    assert_eq!(scene.answers().len(), ANSWERS_MAX_MIN);
-    assert_eq!(scene.parts.stats.query_responses_over_limit, 1);
 }
 
 /// The longest answer that is taken, one byte more, and where longer ones are given.
