@@ -1,7 +1,7 @@
 //! A flood from strangers: fifty thousand datagrams a second that nobody can open, and five hundred streams that say next
 //! to nothing, against one member of three. It takes two minutes and most of two processors, so it runs on demand:
 //!
-//! cargo test --release -p swim-agent --test it flood -- --ignored --nocapture
+//! cargo test --release -p swim-agent --test it flood -- --ignored --nocapture --test-threads=1
 
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -272,13 +272,18 @@ impl Agent {
 
     /// Asks for the members until `enough` is content with the answer.
     pub(crate) fn members_until(&self, enough: impl Fn(&str) -> bool) -> String {
+        self.swim_until("members", &[], |members| enough(&members.stdout)).stdout
+    }
+
+    /// Runs a command against this agent until `enough` is content with what comes of it.
+    fn swim_until(&self, name: &str, arguments: &[&str], enough: impl Fn(&Finished) -> bool) -> Finished {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let members = self.swim("members", &[]).stdout;
-            if enough(&members) {
-                return members;
+            let finished = self.swim(name, arguments);
+            if enough(&finished) {
+                return finished;
             }
-            assert!(Instant::now() < deadline, "members stay:\n{members}\nlog:\n{}", self.output);
+            assert!(Instant::now() < deadline, "{name} stays:\n{finished:?}\nlog:\n{}", self.output);
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -298,24 +303,12 @@ impl Agent {
 
     /// Waits until it has measured how far `other` is.
     pub(crate) fn rtt_known(&self, other: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.swim("rtt", &[other]).code != Some(0) {
-            assert!(Instant::now() < deadline, "no probe of {other}");
-            thread::sleep(Duration::from_millis(100));
-        }
+        self.swim_until("rtt", &[other], |rtt| rtt.code == Some(0));
     }
 
     /// Waits until what it had to say about joins and leaves is said.
     pub(crate) fn intents_sent(&self) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let info = self.swim("info", &[]).stdout;
-            if info.lines().any(|line| line.trim() == "intent_queue = 0") {
-                return;
-            }
-            assert!(Instant::now() < deadline, "intents stay:\n{info}");
-            thread::sleep(Duration::from_millis(100));
-        }
+        self.swim_until("info", &[], |info| info.stdout.lines().any(|line| line.trim() == "intent_queue = 0"));
     }
 }
 

@@ -317,7 +317,7 @@ fn stream_limits() {
     // Parts that are each short enough may be too long together.
     let entry = [&NATIVE_BODY_LEN_MAX.to_le_bytes()[..], &vec![0; usize_of(NATIVE_BODY_LEN_MAX)]].concat();
     let entries = usize_of(USER_LEN_MAX / NATIVE_BODY_LEN_MAX);
-    for (more, allowed) in [(0, true), (1, false)] {
+    for (more, expected) in [(0, Ok(None)), (1, Err(MessageError::TooLarge))] {
         let stream = |user_state_len| {
             let mut out = Vec::new();
             let header = PushPullHeader { join: false, entries: entries as u32, user_state_len };
@@ -326,7 +326,6 @@ fn stream_limits() {
             out
         };
         let user_state_len = STREAM_MESSAGE_LEN_MAX - stream(USER_LEN_MAX).len() + more;
-        let expected = if allowed { Ok(None) } else { Err(MessageError::TooLarge) };
         assert_eq!(scan(Codec::Native, &stream(user_state_len as u32)), expected);
     }
 }
