@@ -29,7 +29,7 @@ use swim_tokio::swim_core::ids::Name;
 use swim_tokio::swim_core::serf::config::Life;
 use swim_tokio::swim_core::serf::query::Query;
 use swim_tokio::swim_core::serf::tags::Tags;
-use swim_tokio::{Answers, AskError, Cluster, LeaveError, UserEventError};
+use swim_tokio::{Answers, AskError, Cluster, Joined, LeaveError, UserEventError};
 #[cfg(any(test, feature = "fuzzing"))]
 use swim_tokio::{Options, StartError};
 use tokio::net::TcpListener;
@@ -114,8 +114,8 @@ impl Agent {
         }))
     }
 
-    /// Joins, and says so in the log. How many seeds took part, or one text for a person.
-    pub(crate) async fn join(&self, seeds: &[String], replay: bool) -> Result<usize, String> {
+    /// Joins, and says so in the log. Who took part, or one text for a person.
+    pub(crate) async fn join(&self, seeds: &[String], replay: bool) -> Result<Joined, String> {
         info!(target: "agent", "joining: [{}] replay: {replay}", seeds.join(" "));
         let own = [self.cluster.advertised_address(), self.cluster.bound_address()];
         let Expanded { seeds, failed } = self.services.expand(seeds, &own).await;
@@ -129,7 +129,7 @@ impl Agent {
             match self.cluster.join_with(&seeds, replay).await {
                 Ok(joined) => {
                     info!(target: "agent", "joined: {} nodes", joined.reached);
-                    return Ok(joined.reached);
+                    return Ok(joined);
                 }
                 Err(error) => failure::join_text(&error, &failed),
             }
@@ -408,8 +408,8 @@ impl Waiting<'_> {
         self.console.say(&format!("Joining cluster...(replay: {replay})"));
         let (agent, seeds) = (Arc::clone(&self.agent), self.settings.start_join.clone());
         tokio::select! {
-            reached = agent.join(&seeds, replay) => {
-                self.console.info(&format!("Join completed. Synced with {} initial agents", reached?));
+            joined = agent.join(&seeds, replay) => {
+                self.console.info(&format!("Join completed. Synced with {} initial agents", joined?.reached));
                 Ok(None)
             }
             code = self.wait(signals, exit) => Ok(Some(code)),

@@ -21,8 +21,8 @@ pub(crate) fn spawn(agent: Arc<Agent>, settings: &Settings) {
         loop {
             info!(target: "agent", "Joining cluster...(replay: {replay})");
             let error = match agent.join(&seeds, replay).await {
-                Ok(reached) => {
-                    info!(target: "agent", "Join completed. Synced with {reached} initial agents");
+                Ok(joined) => {
+                    info!(target: "agent", "Join completed. Synced with {} initial agents", joined.reached);
                     return;
                 }
                 Err(error) => error,

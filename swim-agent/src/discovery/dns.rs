@@ -41,9 +41,9 @@ pub(crate) struct Service {
 }
 
 impl Nameservers {
-    /// These, in this order, for full names only.
+    /// These, in this order, for full names only; at most [`SERVERS_MAX`].
     pub(crate) fn given(servers: &[SocketAddr]) -> Self {
-        Self { servers: servers.iter().take(SERVERS_MAX).copied().collect(), search: Vec::new(), dots: 0 }
+        Self { servers: servers.to_vec(), search: Vec::new(), dots: 0 }
     }
 
     /// The system's as they are now.
@@ -298,7 +298,7 @@ impl fmt::Display for LookupError {
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 pub(crate) const PORT: u16 = 53;
 /// Nameservers that are asked, as in resolver(5).
-const SERVERS_MAX: usize = 3;
+pub(crate) const SERVERS_MAX: usize = 3;
 const SEARCH_MAX: usize = 6;
 /// Rounds through them. Whoever joins tries again anyway.
 const ATTEMPTS: usize = 2;

@@ -11,6 +11,7 @@ use std::io;
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use swim_tokio::SeedFailure;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
@@ -120,7 +121,7 @@ impl Multicast {
         let agent = Arc::clone(agent);
         tokio::spawn(gather(told, own, move |found| {
             let agent = Arc::clone(&agent);
-            async move { join(&agent, &found, replay).await }
+            async move { join(&agent, found, replay).await }
         }));
     }
 }
@@ -255,11 +256,11 @@ async fn ask(asker: UdpSocket, group: SocketAddr, service: Service, tell: mpsc::
     }
 }
 
-/// Gathers those who have not been found before until nobody new comes for a moment, and joins them together. Who could not
-/// be joined may be found again.
+/// Gathers those who have not been found before until nobody new comes for a moment, and joins them together: `join` tells
+/// who of them was reached. The others may be found again.
 async fn gather<F>(mut found: mpsc::Receiver<SocketAddr>, own: SocketAddr, join: impl Fn(Vec<SocketAddr>) -> F)
 where
-    F: Future<Output = bool>,
+    F: Future<Output = Vec<SocketAddr>>,
 {
     let mut seen = VecDeque::new();
     while let Some(first) = found.recv().await {
@@ -276,8 +277,8 @@ where
                 _ => timeout_at(quiet, found.recv()).await.ok().flatten(),
             };
         }
-        if !fresh.is_empty() && join(fresh.clone()).await {
-            seen.extend(fresh);
+        if !fresh.is_empty() {
+            seen.extend(join(fresh).await);
             while seen.len() > SEEN_MAX {
                 seen.pop_front();
             }
@@ -285,17 +286,21 @@ where
     }
 }
 
-/// Whether anybody was reached.
-async fn join(agent: &Agent, found: &[SocketAddr], replay: bool) -> bool {
+/// Those of `found` who were reached.
+async fn join(agent: &Agent, mut found: Vec<SocketAddr>, replay: bool) -> Vec<SocketAddr> {
     let texts: Vec<_> = found.iter().map(SocketAddr::to_string).collect();
     match agent.join(&texts, replay).await {
-        Ok(reached) => {
-            info!(target: "agent.mdns", "Joined {reached} hosts");
-            true
+        Ok(joined) => {
+            info!(target: "agent.mdns", "Joined {} hosts", joined.reached);
+            for SeedFailure { seed, error, .. } in &joined.failed {
+                debug!(target: "agent.mdns", "Failed to join {seed}: {error}");
+            }
+            found.retain(|member| joined.failed.iter().all(|failure| failure.seed != member.to_string()));
+            found
         }
         Err(error) => {
             error!(target: "agent.mdns", "Failed to join: {error}");
-            false
+            Vec::new()
         }
     }
 }
@@ -343,14 +348,15 @@ mod tests {
         (Ipv4Addr::LOCALHOST, port).into()
     }
 
-    /// What is joined when these are found at these times, if the first `failures` attempts fail.
-    async fn joined(found: &[(u64, u16)], failures: usize) -> Vec<Vec<u16>> {
+    /// What is joined when these are found at these times, if `dead` are not reached by the first attempt.
+    async fn joined(found: &[(u64, u16)], dead: &[u16]) -> Vec<Vec<u16>> {
         let (tell, told) = mpsc::channel(FOUND_MAX);
         let attempts = Mutex::new(Vec::new());
-        let gathering = gather(told, member(1), |found| {
+        let gathering = gather(told, member(1), |mut found| {
             let mut attempts = attempts.lock().unwrap();
             attempts.push(found.iter().map(SocketAddr::port).collect());
-            core::future::ready(attempts.len() > failures)
+            found.retain(|member| attempts.len() > 1 || !dead.contains(&member.port()));
+            core::future::ready(found)
         });
         let telling = async move {
             let begin = Instant::now();
@@ -366,18 +372,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_is_found_is_joined_once() {
         let found = [(0, 2), (50, 3), (60, 1), (70, 2), (120, 4), (500, 2), (500, 5), (900, 3)];
-        assert_eq!(joined(&found, 0).await, [vec![2, 3, 4], vec![5]]);
+        assert_eq!(joined(&found, &[]).await, [vec![2, 3, 4], vec![5]]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_could_not_be_joined_is_tried_again() {
-        assert_eq!(joined(&[(0, 2), (500, 2), (900, 2)], 1).await, [[2], [2]]);
+        assert_eq!(joined(&[(0, 2), (500, 2), (900, 2)], &[2]).await, [[2], [2]]);
+        // Also when others were.
+        let found = [(0, 2), (0, 3), (0, 4), (500, 2), (500, 3), (500, 4), (900, 3)];
+        assert_eq!(joined(&found, &[3]).await, [vec![2, 3, 4], vec![3]]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_crowd_is_joined_in_parts() {
         let found: Vec<_> = (0..70).map(|port| (0, 100 + port)).collect();
-        let sizes: Vec<_> = joined(&found, 0).await.iter().map(Vec::len).collect();
+        let sizes: Vec<_> = joined(&found, &[]).await.iter().map(Vec::len).collect();
         assert_eq!(sizes, [FOUND_MAX, FOUND_MAX, 6]);
     }
 
@@ -386,6 +395,6 @@ mod tests {
         let count = u16::try_from(SEEN_MAX).unwrap() + 1;
         let mut found: Vec<_> = (0..count).map(|port| (0, 100 + port)).collect();
         found.extend([(5000, 100), (6000, 100 + count - 1)]);
-        assert_eq!(joined(&found, 0).await.last(), Some(&vec![100]));
+        assert_eq!(joined(&found, &[]).await.last(), Some(&vec![100]));
     }
 }

@@ -116,6 +116,9 @@ pub(crate) fn is_service(seed: &str) -> bool {
 
 /// The nameservers of a configuration.
 pub(crate) fn nameservers(texts: &[String]) -> Result<Vec<SocketAddr>, String> {
+    if let Some(beyond) = texts.get(dns::SERVERS_MAX) {
+        return Err(format!("'{beyond}' is one too many: no more than {} are asked", dns::SERVERS_MAX));
+    }
     let parse = |text: &String| {
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
         // By name, there would be nobody to ask for it.

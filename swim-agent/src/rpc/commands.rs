@@ -140,7 +140,7 @@ impl Session {
         let mut body = self.fields(&["Existing", "Replay"]).await?;
         let (existing, replay) = (body.texts("Existing")?, body.flag("Replay")?);
         let (error, reached) = match self.agent.join(&existing, replay).await {
-            Ok(reached) => (String::new(), reached),
+            Ok(joined) => (String::new(), joined.reached),
             Err(error) => (error, 0),
         };
         self.reply(seq, &error, Some(Value::map([("Num", Value::Unsigned(reached as u64))]))).await

@@ -76,10 +76,11 @@ fn messages_of_our_own() {
     let names = directory.write("a.json", r#"{"validate_node_names": true, "node_name": "a b"}"#);
     let facility = directory.write("b.json", r#"{"enable_syslog": true, "syslog_facility": "x"}"#);
     #[rustfmt::skip]
-    let table: [(&[&str], &str); 14] = [
+    let table: [(&[&str], &str); 15] = [
         (&["-rpc-addr=unix:"],                  "==> Invalid RPC address: address unix:: missing path of the socket\n"),
         (&["-dns-server=localhost"],            "==> Invalid DNS server: 'localhost' is no IP address, with or without a port\n"),
         (&["-dns-server=127.0.0.1:0"],          "==> Invalid DNS server: '127.0.0.1:0' is no IP address, with or without a port\n"),
+        (&["-dns-server=::1", "-dns-server=::2", "-dns-server=::3", "-dns-server=::4"], "==> Invalid DNS server: '::4' is one too many: no more than 3 are asked\n"),
         (&["-mdns-iface=lo"],                   "==> mDNS interface specified without enabling mDNS discovery\n"),
         (&["-discover=x", "-mdns-iface=nope0"], "==> Invalid mDNS network interface: route ip+net: no such network interface\n"),
         (&["-discover=x", "-iface=nope0"],      "==> Invalid network interface: route ip+net: no such network interface\n"),
