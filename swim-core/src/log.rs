@@ -11,6 +11,7 @@
 //! | `message_dropped` | DEBUG | `from` | a message inside a good datagram could not be read |
 //! | `claims_refused` | WARN | `from`, `counters` | by these counters, some of what came from there was refused; once a minute per IP address, eight at most |
 //! | `lines_held_back` | WARN | `event` | more events of this name came within a minute than are told; the others are not |
+//! | `handoff_queue_full` | WARN | `kind` | with `newest_first_handoff`, for measurements only: a message is lost; not held back |
 //! | `probe_failed` | INFO | `member` | no ack, direct or relayed, within the probe |
 //! | `only_stream_answers` | WARN | `member` | the member answers over a stream, but not to datagrams |
 //! | `suspicion_over` | INFO | `member` | a suspicion was not refuted in time |

@@ -63,6 +63,7 @@ const CORE_LINES: &[(&str, &str, &str)] = &[
     ("message_dropped",      "memberlist", "Dropped an unreadable message from {from}"),
     ("claims_refused",       "memberlist", "Refused some of what came from {from}: {counters}"),
     ("lines_held_back",      "agent",      "Too many lines like the last, they are not shown for up to a minute ({event})"),
+    ("handoff_queue_full",   "memberlist", "handler queue full, dropping message ({kind})"),
     ("probe_failed",         "memberlist", "Suspect {member} has failed, no acks received"),
     ("only_stream_answers",  "memberlist", "Was able to connect to {member} over TCP but UDP probes failed, network may be misconfigured"),
     ("suspicion_over",       "memberlist", "Marking {member} as failed, suspect timeout reached"),
@@ -116,6 +117,11 @@ const CORE_LINES: &[(&str, &str, &str)] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use regex::Regex;
+
     use super::*;
 
     #[test]
@@ -130,18 +136,33 @@ mod tests {
         assert_eq!(core_line("unheard_of", |_| None), None);
     }
 
-    /// What the core can tell is told.
+    /// What the core can tell is told, and is in its table.
     #[test]
     fn every_core_event_has_a_line() {
-        let table = concat!(env!("CARGO_MANIFEST_DIR"), "/../swim-core/src/log.rs");
-        let table = std::fs::read_to_string(table).unwrap();
+        let core = Path::new(env!("CARGO_MANIFEST_DIR")).join("../swim-core/src");
+        let table = fs::read_to_string(core.join("log.rs")).unwrap();
         let rows = table.lines().filter_map(|line| line.strip_prefix("//! | `"));
-        let names: Vec<_> =
-            rows.filter_map(|row| row.split(" | ").next()).flat_map(|names| names.split(", ")).collect();
+        let names = rows.filter_map(|row| row.split(" | ").next()).flat_map(|names| names.split(", "));
+        let names: Vec<_> = names.map(|name| name.trim_matches('`')).collect();
         assert!(names.len() > 30, "{names:?}");
-        for name in names.into_iter().map(|name| name.trim_matches('`')) {
+        for name in &names {
             assert!(core_line(name, |_| None).is_some(), "no line for {name}");
         }
+
+        let told = Regex::new(r#"\blog(?:_some)?!\(\s*(?:\w+,\s*)?[A-Z]+,\s*"(\w+)""#).unwrap();
+        let mut count = 0;
+        for source in sources(&core) {
+            for event in told.captures_iter(&fs::read_to_string(source).unwrap()) {
+                assert!(names.contains(&&event[1]), "no row for {}", &event[1]);
+                count += 1;
+            }
+        }
+        assert!(count > 30, "{count}");
+    }
+
+    fn sources(directory: &Path) -> Vec<PathBuf> {
+        let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        paths.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
     }
 
     /// Braces come in pairs and hold the names of fields.
