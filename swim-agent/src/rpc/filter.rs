@@ -137,6 +137,11 @@ mod tests {
         assert!(Filter::new(tags(64, "web-[0-9]+.*"), "alive", "n.*").is_ok());
         assert!(Filter::new(tags(1, ".{1000}"), "", "").is_ok());
         assert!(Filter::new(tags(64, ".{1000}"), "", "").is_err());
+        for (count, bound) in [(1, 1_048_576), (2, 524_288)] {
+            let error = Filter::new(tags(count, "(.{1000}){1000}"), "", "").err();
+            let Some(FilterError::Regex(error)) = error else { panic!("{error:?}") };
+            assert_eq!(*error, regex::Error::CompiledTooBig(bound));
+        }
         assert!(Filter::new(tags(1, &"x".repeat(LEN_MAX)), "", "").is_ok());
         assert!(matches!(Filter::new(tags(1, &"x".repeat(LEN_MAX)), "", "y"), Err(FilterError::TooLong)));
     }

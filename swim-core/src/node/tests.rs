@@ -725,6 +725,37 @@ fn streams_are_bounded() {
     assert_eq!((node.accept_stream(now, address(9)), node.node().stats().streams_over_limit), (None, 2));
 }
 
+/// Who dials in may take `stream_timeout` to say what it wants, and as long again to hear the answer, and no nanosecond more.
+#[test]
+fn streams_have_their_time() {
+    let mut net = Net::of(2, &wire::Config::native());
+    let start = net.now;
+    net.node(2).join(start, &[address(1)], false);
+    let Some(StreamAction::Open { id, .. }) = net.node(2).poll_stream() else { panic!("a dial") };
+    net.node(2).handle_stream(start, id, StreamInput::Opened);
+    let Some(StreamAction::Send { data: request, .. }) = net.node(2).poll_stream() else { panic!("a request") };
+
+    let node = net.node(1);
+    let timeout = node.node().config().swim.stream_timeout;
+    let moment = Duration::from_nanos(1);
+    let last = start + (timeout - moment);
+    let [slow, quick] = [0; 2].map(|_| node.accept_stream(start, address(2)).unwrap());
+    for id in [slow, quick] {
+        node.handle_stream(start, id, StreamInput::Data(&request[..1]));
+    }
+    node.handle_timeout(last);
+    node.handle_stream(last, quick, StreamInput::Data(&request[1..]));
+    assert!(matches!(node.poll_stream(), Some(StreamAction::Send { id, .. }) if id == quick));
+    node.handle_timeout(start + timeout);
+    assert_eq!((node.poll_stream(), node.poll_stream()), (Some(StreamAction::Abort { id: slow }), None));
+
+    node.handle_timeout(last + (timeout - moment));
+    assert_eq!(node.poll_stream(), None);
+    node.handle_timeout(last + timeout);
+    let actions: Vec<_> = core::iter::from_fn(|| node.poll_stream()).collect();
+    assert_eq!(actions, [StreamAction::Abort { id: quick }]);
+}
+
 /// Coordinates ride on acks: after some probes a round trip can be estimated between any two, seen from anywhere.
 #[test]
 fn round_trips_are_estimated() {

@@ -282,6 +282,21 @@ mod tests {
         assert!(compile(&nested(NESTING_MAX as usize + 1)).is_none());
     }
 
+    /// How large an expression becomes is the matter of the crate that compiles it; it is told the bound, and keeps to it.
+    #[test]
+    fn expressions_are_compiled_up_to_the_bound() {
+        let repeated = |times: usize| alloc::format!("a{{{times}}}");
+        let (mut fits, mut too_large) = (1, 100_000);
+        while too_large - fits > 1 {
+            let times = usize::midpoint(fits, too_large);
+            *(if compile(&repeated(times)).is_some() { &mut fits } else { &mut too_large }) = times;
+        }
+        // By this much less or more than 256 KiB it is another expression that is the last one.
+        let slack = 1 << 10;
+        let compiles = |times, limit| RegexBuilder::new(&repeated(times)).size_limit(limit).build().is_ok();
+        assert!(!compiles(fits, 262_144 - slack) && compiles(too_large, 262_144 + slack), "{fits}");
+    }
+
     proptest::proptest! {
         /// Whatever somebody asks for, it is taken or refused.
         #[test]

@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::net::UdpSocket;
+use std::time::Instant;
 
 use futures_lite::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use swim_core::node::input::ExchangeError;
@@ -87,6 +88,28 @@ pub(super) async fn stalled_dialers<H: Harness>() {
     }
     join(&b, &a).await;
     assert_eq!(status(&b, "a"), Some(Status::Alive));
+}
+
+/// Who has its answer and does not close has `stream_timeout` for it, and is then cut off.
+pub(super) async fn who_was_answered_and_stays_is_cut_off<H: Harness>() {
+    let mut impatient = options("a");
+    let limit = Duration::from_secs(2);
+    impatient.config.swim.stream_timeout = limit;
+    let a: ClusterOn<H> = start_with(impatient).await;
+    let begin = Instant::now();
+    let mut stream = dial(a.bound_address()).await;
+    // A sealed frame, for a member without a key: it says that.
+    stream.write_all(&[0xf5, 0x11]).await.expect("the other side reads");
+    let mut answer = Vec::new();
+    within("an answer, and its end", stream.read_to_end(&mut answer)).await.expect("only one half is closed");
+    assert!(!answer.is_empty());
+    within("it is cut off", async {
+        while stream.write_all(&[0]).await.is_ok() {
+            Duration::from_millis(20).pause().await;
+        }
+    })
+    .await;
+    assert!(begin.elapsed() >= limit, "after {:?}", begin.elapsed());
 }
 
 /// A seed that takes the connection and never answers, or closes it at once.

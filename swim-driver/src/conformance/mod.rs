@@ -169,6 +169,7 @@ cases! { $
         noise_in_datagrams
         noise_in_streams
         stalled_dialers
+        who_was_answered_and_stays_is_cut_off
         seeds_that_do_not_answer
         a_seed_that_answers_noise
     }
