@@ -130,7 +130,7 @@ impl Nameservers {
 }
 
 /// What a reply to our question comes to.
-fn judge<T>(reply: &[u8], read: fn(&Packet<'_>) -> Vec<T>) -> Result<Vec<T>, Fault> {
+pub(crate) fn judge<T>(reply: &[u8], read: fn(&Packet<'_>) -> Vec<T>) -> Result<Vec<T>, Fault> {
     let packet = parse(reply).map_err(|_| Fault::Garbage)?;
     let code = packet.rcode();
     if code == RCODE::NameError {
@@ -144,7 +144,7 @@ fn judge<T>(reply: &[u8], read: fn(&Packet<'_>) -> Vec<T>) -> Result<Vec<T>, Fau
 }
 
 /// Those of the answer, which may be an alias's, the preferred ones first.
-fn services(packet: &Packet<'_>) -> Vec<Service> {
+pub(crate) fn services(packet: &Packet<'_>) -> Vec<Service> {
     let records = || packet.answers.iter().chain(&packet.additional_records);
     let mut services = Vec::new();
     for record in &packet.answers {
@@ -167,7 +167,7 @@ fn services(packet: &Packet<'_>) -> Vec<Service> {
     services
 }
 
-fn addresses(packet: &Packet<'_>) -> Vec<IpAddr> {
+pub(crate) fn addresses(packet: &Packet<'_>) -> Vec<IpAddr> {
     packet.answers.iter().filter_map(address).take(ADDRESSES_MAX).collect()
 }
 
@@ -255,7 +255,7 @@ pub(crate) struct LookupError {
 }
 
 #[derive(Debug)]
-enum Fault {
+pub(crate) enum Fault {
     NotAName,
     NoServer,
     NoRandomness,
@@ -308,9 +308,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const UDP_LEN_MAX: usize = 4096;
 const TCP_LEN_MAX: usize = 16 << 10;
 /// Of one name.
-const SERVICES_MAX: usize = 64;
+pub(crate) const SERVICES_MAX: usize = 64;
 /// Of one host.
-pub(super) const ADDRESSES_MAX: usize = 8;
+pub(crate) const ADDRESSES_MAX: usize = 8;
 
 #[cfg(test)]
 mod tests {

@@ -49,16 +49,15 @@ impl Service {
             return Vec::new();
         }
         let records = || packet.answers.iter().chain(&packet.additional_records);
+        let instances = records().filter(|record| record.name.is_subdomain_of(&self.name));
+        let services =
+            instances.filter_map(|record| if let RData::SRV(srv) = &record.rdata { Some(srv) } else { None });
         let mut members = Vec::new();
-        for record in records().filter(|record| record.name.is_subdomain_of(&self.name)) {
-            let RData::SRV(srv) = &record.rdata else { continue };
-            let mut addresses =
-                records().filter(|record| record.name == srv.target).filter_map(dns::address).collect::<Vec<_>>();
-            addresses.sort_by_key(IpAddr::is_ipv6);
-            if let (Some(ip), 1..) = (addresses.first(), srv.port)
-                && members.len() < MEMBERS_MAX
-            {
-                members.push(SocketAddr::new(*ip, srv.port));
+        // Each is compared with all the others, so those without an address count too.
+        for srv in services.take(MEMBERS_MAX) {
+            let addresses = records().filter(|record| record.name == srv.target).filter_map(dns::address);
+            if let (Some(ip), 1..) = (addresses.min_by_key(IpAddr::is_ipv6), srv.port) {
+                members.push(SocketAddr::new(ip, srv.port));
             }
         }
         members
@@ -163,7 +162,7 @@ const LABEL_LEN_MAX: usize = 63;
 /// Leaves room for a node name of 128 bytes.
 const SERVICE_LEN_MAX: usize = 100;
 /// Members in one message.
-const MEMBERS_MAX: usize = 16;
+pub(crate) const MEMBERS_MAX: usize = 16;
 /// How long answers may be kept, in seconds.
 const TTL: u32 = 120;
 /// The same for those who will not hear of changes (RFC 6762 §6.7).

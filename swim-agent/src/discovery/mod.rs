@@ -5,14 +5,14 @@
 //! [`parse`] is the only way in.
 
 pub(crate) mod dns;
-mod mdns;
+pub(crate) mod mdns;
 pub(crate) mod multicast;
 pub(crate) mod srv;
 
 use simple_dns::{Packet, SimpleDnsError};
 
 /// Reads a message. Memory is taken for as many records as it says to have, so first it must be long enough for them.
-fn parse(bytes: &[u8]) -> Result<Packet<'_>, SimpleDnsError> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Packet<'_>, SimpleDnsError> {
     let counts = bytes.get(4..12).ok_or(SimpleDnsError::InsufficientData)?;
     let count: usize = counts.chunks_exact(2).map(|pair| usize::from(pair[0]) << 8 | usize::from(pair[1])).sum();
     if count > bytes.len() / RECORD_LEN_MIN {

@@ -199,11 +199,47 @@ fn bound(group: IpAddr) -> SocketAddr {
     SocketAddr::new(ip, PORT)
 }
 
+/// How much is read of what anybody on the network may send: a message of nothing but names takes milliseconds, and the
+/// cluster's own packets wait meanwhile.
+#[derive(Debug)]
+struct Patience {
+    /// When all that has been read would have come, at [`BYTES_PER_SECOND`].
+    even: Instant,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { even: Instant::now() }
+    }
+
+    /// Receives, not before its time: what comes meanwhile is the socket's to keep, or to drop.
+    async fn hear(&mut self, socket: &UdpSocket, message: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let ahead = self.ahead(Instant::now());
+        if !ahead.is_zero() {
+            sleep(ahead).await;
+        }
+        let received = socket.recv_from(message).await;
+        self.spend(Instant::now(), received.as_ref().map_or(0, |(len, _)| *len));
+        received
+    }
+
+    /// How long to wait.
+    fn ahead(&self, now: Instant) -> Duration {
+        self.even.saturating_duration_since(now + BURST)
+    }
+
+    fn spend(&mut self, now: Instant, len: usize) {
+        let cost = Duration::from_secs((len + OVERHEAD) as u64) / BYTES_PER_SECOND;
+        self.even = self.even.max(now) + cost;
+    }
+}
+
 /// Answers those who ask for this member.
 async fn answer(listener: UdpSocket, group: SocketAddr, announcement: Announcement) {
     let mut message = vec![0; MESSAGE_LEN_MAX];
+    let mut patience = Patience::new();
     loop {
-        let (len, from) = match listener.recv_from(&mut message).await {
+        let (len, from) = match patience.hear(&listener, &mut message).await {
             Ok(received) => received,
             Err(error) => {
                 debug!(target: "agent.mdns", "Failed to receive: {error}");
@@ -226,6 +262,7 @@ async fn answer(listener: UdpSocket, group: SocketAddr, announcement: Announceme
 async fn ask(asker: UdpSocket, group: SocketAddr, service: Service, tell: mpsc::Sender<SocketAddr>) {
     let Some(question) = service.question() else { return };
     let mut message = vec![0; MESSAGE_LEN_MAX];
+    let mut patience = Patience::new();
     let mut polls = interval(POLL_INTERVAL);
     polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failed = false;
@@ -242,7 +279,7 @@ async fn ask(asker: UdpSocket, group: SocketAddr, service: Service, tell: mpsc::
                 }
                 Err(_) => {}
             },
-            received = asker.recv_from(&mut message) => match received {
+            received = patience.hear(&asker, &mut message) => match received {
                 Ok((len, _)) => for member in service.members(&message[..len]) {
                     // What finds no room is found again by the next question.
                     let _ = tell.try_send(member);
@@ -314,6 +351,11 @@ const QUIET: Duration = Duration::from_millis(100);
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// Longest message (RFC 6762 §17).
 const MESSAGE_LEN_MAX: usize = 9000;
+/// Read in the long run; a second's worth at once.
+const BYTES_PER_SECOND: u32 = 128 << 10;
+const BURST: Duration = Duration::from_secs(1);
+/// What a message costs beside its length.
+const OVERHEAD: usize = 64;
 /// Members that are joined at once.
 const FOUND_MAX: usize = 32;
 /// Members that are remembered, so that they are joined once; the oldest are forgotten.
@@ -342,6 +384,25 @@ mod tests {
         let missing = plan(Wanted { interface: "nope0", ..wanted() });
         assert_eq!(missing, Err("Invalid mDNS network interface: route ip+net: no such network interface".into()));
         assert!(plan(Wanted { cluster: "a..b", ..wanted() }).is_err());
+    }
+
+    /// Of whatever length they are, no more is read than a second's worth and what has come to it since.
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_is_read_in_parts() {
+        for (len, at_once) in [(0, 2049), (448, 257), (MESSAGE_LEN_MAX, 15)] {
+            let (begin, mut patience) = (Instant::now(), Patience::new());
+            let mut read = |now| {
+                let may = |patience: &Patience| patience.ahead(now).is_zero();
+                core::iter::from_fn(|| may(&patience).then(|| patience.spend(now, len))).count()
+            };
+            assert_eq!(read(begin), at_once, "{len}");
+            let minute: usize = (1..=60_000).map(|ms| read(begin + Duration::from_millis(ms))).sum();
+            let share = 60 * (BYTES_PER_SECOND as usize) / (len + OVERHEAD);
+            assert!((share - 1..=share + 1).contains(&minute), "{minute} of {share}, {len}");
+            // An hour of silence is no more than a second's.
+            let later = begin + Duration::from_secs(3660);
+            assert_eq!(read(later), at_once, "{len}");
+        }
     }
 
     fn member(port: u16) -> SocketAddr {
