@@ -63,7 +63,10 @@ async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, metrics: impl
 /// The request up to its empty line; `None`: it is too long.
 async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let mut head = Vec::with_capacity(1024);
-    while !ends(&head) {
+    let mut looked_at: usize = 0;
+    // An end may have begun in what was there before.
+    while !ends(&head[looked_at.saturating_sub(3)..]) {
+        looked_at = head.len();
         if head.len() >= HEAD_MAX {
             return Ok(None);
         }
@@ -178,6 +181,20 @@ mod tests {
         for (request, status) in table {
             let answer = ask(request).await;
             assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request:?}: {answer}");
+        }
+    }
+
+    /// The end is found wherever it is cut, and not before it has come.
+    #[tokio::test(start_paused = true)]
+    async fn requests_in_pieces() {
+        for request in [&b"GET /metrics HTTP/1.1\r\nx: y\r\n\r\n"[..], b"GET /metrics HTTP/1.1\n\n"] {
+            for step in 1..request.len() {
+                let (mut near, mut far) = duplex(step);
+                let writing = async move { near.write_all(request).await };
+                let (written, head) = tokio::join!(writing, read_head(&mut far));
+                assert!(written.is_ok());
+                assert_eq!(head.unwrap().as_deref(), Some(request), "in pieces of {step}");
+            }
         }
     }
 
