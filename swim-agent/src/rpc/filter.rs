@@ -23,6 +23,9 @@ impl Filter {
         if len > LEN_MAX {
             return Err(FilterError::TooLong);
         }
+        if tags.values().map(|tag| &**tag).chain([status, name]).map(foldings).sum::<usize>() > FOLDINGS_MAX {
+            return Err(FilterError::TooManyFolded);
+        }
         let compile = |expression: &str| anchored(expression, SIZE_MAX / count.max(1));
         let optional = |expression: &str| given(expression).then(|| compile(expression)).transpose();
         Ok(Self {
@@ -53,11 +56,22 @@ fn anchored(expression: &str, size_max: usize) -> Result<Regex, FilterError> {
         .map_err(|error| FilterError::Regex(Box::new(error)))
 }
 
+/// Classes, parts of classes and operations on them that may have to be folded, each of which goes through all of Unicode:
+/// no size of the result bounds that.
+fn foldings(expression: &str) -> usize {
+    let flagged = |flags: &str| flags.split([':', ')']).next().is_some_and(|flags| flags.contains('i'));
+    if !expression.split("(?").skip(1).any(flagged) {
+        return 0;
+    }
+    ["[", "\\p", "\\P", "&&", "--", "~~"].iter().map(|of| expression.matches(of).count()).sum()
+}
+
 /// Why members cannot be filtered so.
 #[derive(Debug)]
 pub(crate) enum FilterError {
     Regex(Box<regex::Error>),
     TooLong,
+    TooManyFolded,
 }
 
 impl fmt::Display for FilterError {
@@ -65,6 +79,7 @@ impl fmt::Display for FilterError {
         match self {
             Self::Regex(error) => error.fmt(f),
             Self::TooLong => write!(f, "more than {LEN_MAX} bytes of expressions"),
+            Self::TooManyFolded => write!(f, "more than {FOLDINGS_MAX} classes in expressions with the flag 'i'"),
         }
     }
 }
@@ -73,6 +88,8 @@ impl fmt::Display for FilterError {
 const LEN_MAX: usize = 4096;
 /// The same, compiled: `.{1000}` fits, `(.{1000}){1000}` does not.
 const SIZE_MAX: usize = 1 << 20;
+/// Of all that have the flag `i`, together; ten milliseconds each at worst.
+const FOLDINGS_MAX: usize = 16;
 /// Nesting of one expression.
 const NEST_MAX: u32 = 64;
 
@@ -144,6 +161,19 @@ mod tests {
         }
         assert!(Filter::new(tags(1, &"x".repeat(LEN_MAX)), "", "").is_ok());
         assert!(matches!(Filter::new(tags(1, &"x".repeat(LEN_MAX)), "", "y"), Err(FilterError::TooLong)));
+    }
+
+    #[test]
+    fn what_is_folded_is_bounded() {
+        let of = |tag: &str, name: &str| Filter::new(BTreeMap::from([("k".into(), tag.into())]), "", name);
+        // Without the flag nothing is.
+        assert!(of(&"[a-z]".repeat(50), "(?s)[a-z]").is_ok());
+        assert!(of(&("(?i)".to_owned() + &"[a-z]".repeat(15)), "(?i:[0-9])").is_ok());
+        let error = of(&("(?i)".to_owned() + &"[a-z]".repeat(15)), r"(?s-ui:\pL[0-9])").err().unwrap();
+        assert_eq!(error.to_string(), "more than 16 classes in expressions with the flag 'i'");
+        for costly in [r"[a[^b]]", r"\p{any}", r"\PN", "[a&&b]", "[a--b]", "[a~~b]"] {
+            assert!(matches!(of("", &("(?i)".to_owned() + &costly.repeat(17))), Err(FilterError::TooManyFolded)));
+        }
     }
 
     #[test]

@@ -26,16 +26,19 @@ impl Serf {
                     let local = cx.roster.slot(self.local).name.as_bytes();
                     Some(names.any(|name| name == local))
                 }
-                Ok(Filter::Tag { .. }) if !self.may_compile(cx.now) => {
-                    cx.stats.queries_over_limit += 1;
-                    return false;
-                }
-                Ok(Filter::Tag { tag, expr }) => left.checked_sub(expr.len()).and_then(|less| {
-                    left = less;
+                Ok(Filter::Tag { tag, expr }) => {
+                    let expression = left.checked_sub(expr.len()).and_then(|less| {
+                        left = less;
+                        Expression::read(core::str::from_utf8(expr).ok()?)
+                    });
+                    if expression.as_ref().is_some_and(|expression| !self.may_compile(cx.now, expression.cost)) {
+                        cx.stats.queries_over_limit += 1;
+                        return false;
+                    }
                     // A tag that is not set counts as an empty one.
                     let value = core::str::from_utf8(tag).ok().and_then(|tag| self.tags.get(tag)).unwrap_or_default();
-                    Some(compile(core::str::from_utf8(expr).ok()?)?.is_match(value))
-                }),
+                    expression.and_then(|expression| expression.compile()).map(|regex| regex.is_match(value))
+                }
                 Err(_) => None,
             };
             match passes {
@@ -51,10 +54,10 @@ impl Serf {
         true
     }
 
-    /// Whether one more expression may be compiled. Each takes up to two milliseconds, and the network decides how many
-    /// there are: a second's worth at once, and as many in each second.
-    fn may_compile(&mut self, now: Instant) -> bool {
-        let until = self.queries.compiling_until.max(now) + COMPILATION;
+    /// Whether one more expression may be compiled that costs so much. The network decides how many there are: a second's
+    /// worth at once, and as many in each second.
+    fn may_compile(&mut self, now: Instant, cost: u32) -> bool {
+        let until = self.queries.compiling_until.max(now) + COMPILATION * cost;
         let may = until <= now + COMPILATION * COMPILATIONS_MAX;
         if may {
             self.queries.compiling_until = until;
@@ -65,13 +68,65 @@ impl Serf {
 
 /// The share of a second of one of [`COMPILATIONS_MAX`] expressions.
 const COMPILATION: Duration = Duration::from_micros(15_625);
-/// Expressions that are compiled at once, and again after a second.
+/// Expressions that are compiled at once, and again after a second, if none costs more than the others.
 const COMPILATIONS_MAX: u32 = 64;
+/// What a class costs that is folded, in expressions that do without: some ten milliseconds, and not two.
+const FOLDING: u32 = 8;
 
-/// An expression in RE2's syntax, not anchored. `None`: it is wrong, or too costly.
-fn compile(expression: &str) -> Option<Regex> {
-    let expression = translate(expression)?;
-    RegexBuilder::new(&expression).octal(true).size_limit(SIZE_MAX).nest_limit(NESTING_MAX).build().ok()
+/// An expression that may be worth compiling, not anchored.
+struct Expression {
+    /// In the words of the crate `regex`.
+    text: String,
+    /// To compile it, in [`COMPILATION`]s.
+    cost: u32,
+}
+
+impl Expression {
+    /// Reads RE2's syntax. `None`: it is wrong, or too costly ever to be compiled.
+    fn read(expression: &str) -> Option<Self> {
+        let text = translate(expression)?;
+        let cost = FOLDING.saturating_mul(foldings(&text)).saturating_add(1);
+        (cost <= COMPILATIONS_MAX).then_some(Self { text, cost })
+    }
+
+    /// `None`: it is wrong, or too large.
+    fn compile(&self) -> Option<Regex> {
+        RegexBuilder::new(&self.text).octal(true).size_limit(SIZE_MAX).nest_limit(NESTING_MAX).build().ok()
+    }
+}
+
+/// Classes of a translated expression for which all of Unicode may be gone through, a code point at a time, to find the
+/// other case of each: under the flag `i`, those that hold more than ASCII before they are negated. No size of the result
+/// bounds that.
+fn foldings(text: &str) -> u32 {
+    let flagged = |flags: &str| flags.split([':', ')', '<']).next().is_some_and(|flags| flags.contains('i'));
+    if !text.split("(?").skip(1).any(flagged) {
+        return 0;
+    }
+    let (mut count, mut depth, mut is_wide) = (0, 0_u32, false);
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some('p' | 'P') => count += 1,
+                Some('x') => is_wide = true,
+                _ => {}
+            },
+            '[' => {
+                depth += 1;
+                // Within a class, the complement of another.
+                is_wide |= depth > 1 && (chars.as_str().starts_with('^') || chars.as_str().starts_with(":^"));
+            }
+            ']' if depth > 0 => {
+                depth -= 1;
+                if depth == 0 {
+                    count += u32::from(core::mem::take(&mut is_wide));
+                }
+            }
+            _ => is_wide |= depth > 0 && !c.is_ascii(),
+        }
+    }
+    count + u32::from(is_wide)
 }
 
 /// Most bytes that a compiled expression may take. Matching costs at most this times the length of a tag.
@@ -222,6 +277,38 @@ fn class<'t>(mut rest: &'t str, out: &mut String) -> Option<&'t str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn compile(expression: &str) -> Option<Regex> {
+        Expression::read(expression)?.compile()
+    }
+
+    /// What would take longer than others to compile is known before, by what it costs.
+    #[test]
+    fn expressions_are_charged_by_their_foldings() {
+        #[rustfmt::skip]
+        let table = [
+            ("",                                  0),
+            (r"[a\D][^é]\pL[!-\x{10ffff}]",       0), // nothing to fold
+            ("(?i)web|db",                        0),
+            (r"(?i)^[a-z0-9-]+\d\D[^a]$",         0), // ASCII, and what is not ASCII
+            ("(?i)[[:alpha:][]]",                 0),
+            (r"(?P<i>[a\D])",                      0), // a name
+            (r"\(?i[a\D]",                         1), // an optional parenthesis, which is not told apart
+            (r"(?i)[a\D]",                        1),
+            (r"(?s-i:[a\D])",                     1), // which way round is not looked at
+            (r"(?i)[[:^alpha:]b][a\W\S]",         2),
+            ("(?i)[!-\u{10ffff}][é-ü]",           2),
+            (r"(?i)[!-\x{10ffff}]\pL\P{Greek}",   3),
+            (r"(?i)[\pL\pN]",                     2),
+        ];
+        for (expression, count) in table {
+            let translated = translate(expression).unwrap();
+            assert_eq!(foldings(&translated), count, "{expression:?}, {translated:?}");
+            assert!(compile(expression).is_some(), "{expression:?}");
+        }
+        let folded = |times| Expression::read(&alloc::format!("(?i){}", r"[a\D]".repeat(times)));
+        assert!(folded(7).is_some() && folded(8).is_none());
+    }
 
     #[test]
     fn expressions_mean_what_they_mean_in_re2() {

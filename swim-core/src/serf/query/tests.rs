@@ -479,6 +479,15 @@ fn expressions_to_compile_are_bounded() {
     assert_eq!(hear(&mut scene, 400..500, &expression), 64);
     assert_eq!(scene.parts.stats.queries_over_limit, 6 + 8 + 36);
     assert_eq!(scene.parts.stats.query_filters_invalid, 0);
+
+    // One that folds a class that is not ASCII costs as much as nine, and one that does so eight times is never compiled.
+    let folding = |times| [tag("role", &(String::from("(?i)") + &r"[d\W]".repeat(times)))];
+    scene.parts.now += Duration::from_secs(3600);
+    assert_eq!(hear(&mut scene, 500..510, &folding(1)), 7);
+    assert_eq!(scene.parts.stats.queries_over_limit, 6 + 8 + 36 + 3);
+    scene.parts.now += Duration::from_secs(3600);
+    assert_eq!(hear(&mut scene, 600..601, &folding(8)), 0);
+    assert_eq!((scene.parts.stats.queries_over_limit, scene.parts.stats.query_filters_invalid), (6 + 8 + 36 + 3, 1));
 }
 
 /// However many somebody wants passed on before we come to send anything.
