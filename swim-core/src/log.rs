@@ -1,6 +1,6 @@
 //! Events for logs: a stable name, a level and fields, under the target `swim`. Whoever subscribes turns them into text.
 //!
-//! What others bring about with one message, at INFO or above, is told 16 times a minute for each name, and then
+//! What others bring about with one message is told 16 times a minute for each name, at DEBUG 1024 times, and then
 //! `lines_held_back` once: a datagram holds thousands of messages. The counters count all of them. Not so what becomes of
 //! members, which is told always.
 //!
@@ -73,8 +73,22 @@ pub(crate) use log;
 
 /// The same of what others can bring about as often as they like: not more often than [`Lines`] lets it.
 macro_rules! log_some {
+    // There are as many of these as messages: they cost nothing while nobody listens.
+    ($cx:expr, DEBUG, $name:literal $(, $field:ident = $value:expr)+ $(,)?) => {{
+        #[cfg(feature = "tracing")]
+        if tracing::enabled!(target: "swim", tracing::Level::DEBUG)
+            && $cx.lines.may_say($cx.now, $name, $crate::log::TIMES_MAX_DEBUG)
+        {
+            $crate::log::log!(DEBUG, $name $(, $field = $value)+);
+        }
+        #[cfg(not(feature = "tracing"))]
+        {
+            let _unused = || _ = &$cx;
+            $crate::log::log!(DEBUG, $name $(, $field = $value)+);
+        }
+    }};
     ($cx:expr, $level:ident, $name:literal $(, $field:ident = $value:expr)+ $(,)?) => {
-        if $cx.lines.may_say($cx.now, $name) {
+        if $cx.lines.may_say($cx.now, $name, $crate::log::TIMES_MAX) {
             $crate::log::log!($level, $name $(, $field = $value)+);
         }
     };
@@ -96,9 +110,9 @@ struct Said {
 }
 
 impl Lines {
-    /// Whether it is not too often to tell this. When it is for the first time, that is told.
+    /// Whether it is told no more than `max` times a minute. When it is for the first time, that is told.
     #[cold]
-    pub(crate) fn may_say(&mut self, now: Instant, name: &'static str) -> bool {
+    pub(crate) fn may_say(&mut self, now: Instant, name: &'static str, max: u32) -> bool {
         let index = self.said.iter().position(|said| said.name == name).unwrap_or_else(|| {
             self.said.push(Said { name, since: now, times: 0 });
             self.said.len() - 1
@@ -108,10 +122,10 @@ impl Lines {
             (said.since, said.times) = (now, 0);
         }
         said.times = said.times.saturating_add(1);
-        if said.times == TIMES_MAX + 1 {
+        if said.times == max.saturating_add(1) {
             log!(WARN, "lines_held_back", event = name);
         }
-        said.times <= TIMES_MAX
+        said.times <= max
     }
 
     /// How often it has been asked within this minute.
@@ -139,7 +153,10 @@ impl core::fmt::Display for Escaped<'_> {
 
 const QUIET: Duration = Duration::from_secs(60);
 /// Events of one name in that time: enough to see from whom they come, or about whom they are.
-const TIMES_MAX: u32 = 16;
+pub(crate) const TIMES_MAX: u32 = 16;
+/// The same at DEBUG: all that ordinary times bring, and a few milliseconds of work.
+#[cfg(feature = "tracing")]
+pub(crate) const TIMES_MAX_DEBUG: u32 = 1024;
 /// Bytes shown of one field: a member's whole name.
 const SHOWN_MAX: usize = 1024;
 
@@ -154,7 +171,7 @@ mod tests {
     fn often_and_not_too_often() {
         let second = |n| Instant::after_origin(Duration::from_secs(n));
         let mut lines = Lines::default();
-        let mut told = |now, name, times| (0..times).filter(|_| lines.may_say(now, name)).count();
+        let mut told = |now, name, times| (0..times).filter(|_| lines.may_say(now, name, TIMES_MAX)).count();
         assert_eq!(told(second(5), "refuted", 16), 16);
         assert_eq!(told(second(64), "refuted", 30_000), 0, "within the minute");
         assert_eq!(told(second(64), "conflict", 17), 16, "each has its own");

@@ -200,11 +200,8 @@ impl Receiver {
                 Ok((len, from)) => {
                     self.backoff.reset();
                     let datagram = &mut buffer[..len];
-                    let result =
-                        shared.with(|guarded, now| guarded.node.handle_datagram(now, from_socket(from), datagram));
-                    if let Err(error) = result {
-                        debug!(%from, %error, len, "datagram dropped");
-                    }
+                    // What cannot be used is counted, and told, by the node.
+                    let _ = shared.with(|guarded, now| guarded.node.handle_datagram(now, from_socket(from), datagram));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                 // News about an earlier datagram of ours, not about this socket.

@@ -34,6 +34,7 @@ use swim_tokio::{Answers, AskError, Cluster, Joined, LeaveError, UserEventError}
 use swim_tokio::{Options, StartError};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc};
+use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
@@ -52,6 +53,7 @@ use crate::log::Log;
 use crate::log::console::Console;
 use crate::log::history::History;
 use crate::log::lines::log_event;
+use crate::log::quota::Quota;
 use crate::metrics::sink::{Sink, Transport};
 use crate::metrics::{Metrics, http};
 use crate::rpc::listener::{Endpoint, Listener};
@@ -350,12 +352,19 @@ fn policy(settings: &Settings) -> Policy {
     }
 }
 
+/// What becomes of members is told always.
+static RECEIVED: Quota = Quota::new("received event");
+
 /// Hands the cluster's events to log, handlers and streams. A name that most members hold to be somebody else's ends the agent.
 async fn watch_events(mut events: Events, handlers: Handlers, agent: Arc<Agent>) {
     while let Some(told) = events.next().await {
+        // Thousands can be there at once, and the cluster's own packets want to be read meanwhile.
+        consume_budget().await;
         match told {
             Told::Occurrence(occurrence) => {
-                info!(target: "agent", "Received event: {}", occurrence.describe());
+                if matches!(*occurrence, Occurrence::Members { .. }) || RECEIVED.may_say() {
+                    info!(target: "agent", "Received event: {}", occurrence.describe());
+                }
                 agent.metrics.occurred(&occurrence);
                 handlers.handle(&occurrence);
                 // Without a stream nobody receives it.

@@ -19,6 +19,7 @@ use tracing::warn;
 use crate::agent::Agent;
 use crate::events::filter::Filter;
 use crate::events::{Occurrence, script};
+use crate::log::quota::Quota;
 
 /// A script, and what it is run for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +113,9 @@ impl Handlers {
         // Most agents have no handlers at all.
         if !matching(&self.list, occurrence).is_empty() {
             // The task lives as long as we do. As many wait for it as for us: if more do, it does not get its turn.
-            if let Err(TrySendError::Full(_)) = self.jobs.try_send(Arc::clone(occurrence)) {
+            if let Err(TrySendError::Full(_)) = self.jobs.try_send(Arc::clone(occurrence))
+                && NOT_RUNNING.may_say()
+            {
                 warn!(target: "agent", "Not running any script for {}: too many events wait", occurrence.describe());
             }
         }
@@ -157,6 +160,8 @@ async fn run(agent: &Agent, handler: &Handler, occurrence: &Occurrence, limit: O
     }
 }
 
+static NOT_RUNNING: Quota = Quota::new("not running scripts");
+
 /// What is to be run, and what is running.
 struct Queue {
     policy: Policy,
@@ -173,9 +178,12 @@ impl Queue {
         let waiting = self.waiting.iter().filter(|(other, _)| Arc::ptr_eq(other, &handler)).count();
         let busy = waiting > 0 || self.is_running(&handler);
         if waiting >= self.policy.queue_max || (busy && self.policy.skip_busy) {
-            let (script, what) = (&handler.script, occurrence.describe());
-            let why = if waiting >= self.policy.queue_max { "too many events wait for it" } else { "it still runs" };
-            warn!(target: "agent", "Not running script '{script}' for {what}: {why}");
+            if NOT_RUNNING.may_say() {
+                let (script, what) = (&handler.script, occurrence.describe());
+                let why =
+                    if waiting >= self.policy.queue_max { "too many events wait for it" } else { "it still runs" };
+                warn!(target: "agent", "Not running script '{script}' for {what}: {why}");
+            }
             return;
         }
         self.waiting.push_back((handler, Arc::clone(occurrence)));

@@ -2,12 +2,13 @@
 //!
 //! Everything that is logged is a `tracing` event whose target is Serf's name for the component. `lines` says what
 //! the cluster's events read like, `console` how lines reach the terminal, `history` what `monitor` shows of them.
-//! `json` is the other form a line can have, `syslog` the other place it can go to.
+//! `json` is the other form a line can have, `syslog` the other place it can go to; `quota` bounds what others bring about.
 
 pub(crate) mod console;
 pub(crate) mod history;
 pub(crate) mod json;
 pub(crate) mod lines;
+pub(crate) mod quota;
 pub(crate) mod syslog;
 
 use core::fmt::{self, Write as _};

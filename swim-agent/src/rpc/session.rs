@@ -71,6 +71,7 @@ impl Session {
 
     async fn serve(&mut self) {
         let deadline = Instant::now() + ADMISSION_LIMIT;
+        let mut requests = 0;
         loop {
             let after = if self.handshaken && self.authenticated {
                 self.serve_one().await
@@ -83,6 +84,12 @@ impl Session {
             match after {
                 After::Continue => {}
                 After::Close => return,
+            }
+            if !self.authenticated {
+                requests += 1;
+                if requests == ADMISSION_REQUESTS {
+                    return warn!(target: "agent.ipc", "Closed client {}: no authentication within {requests} requests", self.from);
+                }
             }
             // What is over takes no room.
             for tasks in [&mut self.tasks, &mut self.asked] {
@@ -244,6 +251,9 @@ fn same_secret(given: &str, expected: &str) -> bool {
 /// How long a client may take until it may give commands. Whoever has neither the token nor anything to say must not hold
 /// one of the places for clients.
 const ADMISSION_LIMIT: Duration = Duration::from_secs(30);
+/// Requests before that, the handshake among them: who does not know the token may try some, and is not to keep the agent
+/// busy with it.
+const ADMISSION_REQUESTS: u32 = 64;
 /// Longest request, in bytes. The longest sensible one is a join with thousands of addresses.
 const MESSAGE_LEN_MAX: usize = 64 << 10;
 /// Bytes taken from the socket at once.

@@ -172,3 +172,42 @@ fn refusals_are_said_once_a_minute() {
     assert!(agent.output.contains(&line(&one)), "{}", agent.output);
     assert_eq!(agent.output.matches("Refused some of what came").count(), 2, "{}", agent.output);
 }
+
+/// One datagram of 64 KiB holds twenty thousand messages, and the lines about them are as many as in ordinary times.
+#[test]
+fn lines_that_others_bring_about_are_bounded() {
+    let mut agent = Agent::start("a", &["--wire", "serf", "-log-level=debug"]);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let send = |parts: &[Vec<u8>]| {
+        let inner: Vec<_> = parts.chunks(255).map(compound).collect();
+        assert_eq!(socket.send_to(&compound(&inner), agent.bind).unwrap(), compound(&inner).len());
+    };
+    // Pings without a body.
+    send(&vec![vec![0]; 85 * 255]);
+    let event = |n: u16| {
+        let [high, low] = n.to_be_bytes();
+        let mut message = b"\x08\x03\x84\xa5LTime\xcd".to_vec();
+        message.extend([0, 20 + u8::try_from(n / 500).unwrap()]);
+        message.extend(b"\xa4Name\xa2");
+        message.extend([high, low]);
+        message.extend(b"\xa7Payload\xc0\xa2CC\xc2");
+        message
+    };
+    send(&(0..1300).map(event).collect::<Vec<_>>());
+    for what in ["message_dropped", "user_event", "received event"] {
+        agent.wait_for(&format!("Too many lines like the last, they are not shown for up to a minute ({what})"));
+    }
+    agent.signal("INT");
+    assert_eq!(agent.ended(), Some(0), "{}", agent.output);
+    for line in ["Dropped an unreadable message from ", "messageUserEventType: ", "Received event: user-event: "] {
+        assert_eq!(agent.output.matches(line).count(), 1024, "{line}");
+    }
+}
+
+/// As in memberlist: how many parts, their lengths, the parts.
+fn compound(parts: &[Vec<u8>]) -> Vec<u8> {
+    let mut message = vec![7, u8::try_from(parts.len()).unwrap()];
+    parts.iter().for_each(|part| message.extend(u16::try_from(part.len()).unwrap().to_be_bytes()));
+    parts.iter().for_each(|part| message.extend(part));
+    message
+}

@@ -4,7 +4,7 @@ use core::iter::Take;
 use core::net::SocketAddr;
 
 use crate::ids::MemberId;
-use crate::log::log;
+use crate::log::{log, log_some};
 use crate::node::Core;
 use crate::node::reported::Grown;
 use crate::outbox::Outgoing;
@@ -74,7 +74,8 @@ impl Core {
             | DatagramError::Unsupported => &mut self.stats.datagrams_malformed,
         };
         *counter += 1;
-        log!(DEBUG, "datagram_dropped", from = from, error = error);
+        let (cx, ..) = self.parts(now);
+        log_some!(cx, DEBUG, "datagram_dropped", from = from, error = error);
         self.report_rejected(now, from, error);
     }
 
@@ -105,7 +106,8 @@ impl Core {
             Ok(message) => self.handle_message(now, from, &message),
             Err(MessageError::UnknownKind(_)) => self.stats.messages_unknown += 1,
             Err(_) => {
-                log!(DEBUG, "message_dropped", from = from);
+                let (cx, ..) = self.parts(now);
+                log_some!(cx, DEBUG, "message_dropped", from = from);
                 self.stats.messages_malformed += 1;
             }
         }

@@ -13,7 +13,7 @@ use core::time::Duration;
 
 use crate::cx::Cx;
 use crate::ids::MemberId;
-use crate::log::log;
+use crate::log::log_some;
 use crate::rng::Rng;
 use crate::roster::push_tight;
 use crate::serf::Serf;
@@ -476,7 +476,7 @@ impl Serf {
             Ok(_moved) => cx.stats.coordinates_zero_rtt += u64::from(rtt.is_zero()),
             Err(error) => {
                 cx.stats.coordinates_rejected += 1;
-                log!(DEBUG, "coordinate_rejected", member = cx.roster.slot(member).name, error = error);
+                log_some!(cx, DEBUG, "coordinate_rejected", member = cx.roster.slot(member).name, error = error);
             }
         }
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
 use crate::ids::{MemberId, Name};
-use crate::log::{Escaped, log};
+use crate::log::{Escaped, log_some};
 use crate::roster::Roster;
 use crate::serf::Serf;
 use crate::serf::config::Life;
@@ -75,7 +75,7 @@ impl Serf {
         match told {
             Ok(()) => cx.stats.messages_direct_received += 1,
             Err(refusal) => {
-                log!(DEBUG, "message_refused", member = Escaped(message.from), error = refusal);
+                log_some!(cx, DEBUG, "message_refused", member = Escaped(message.from), error = refusal);
                 match refusal {
                     Refusal::Misaddressed => cx.stats.messages_direct_misaddressed += 1,
                     Refusal::Stranger | Refusal::TooLong | Refusal::Other => cx.stats.messages_direct_refused += 1,

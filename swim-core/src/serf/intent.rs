@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::cx::Cx;
 use crate::ids::{LamportTime, MemberId, Name};
-use crate::log::log;
+use crate::log::log_some;
 use crate::serf::event::MemberEvent;
 use crate::serf::leave::Leaving;
 use crate::serf::member::Status;
@@ -113,7 +113,7 @@ impl Serf {
         }
         if id == self.local && self.leaving == Leaving::No {
             // Somebody believes that we want to leave, perhaps from an earlier life of ours.
-            log!(DEBUG, "leave_intent_refuted", time = leave.ltime);
+            log_some!(cx, DEBUG, "leave_intent_refuted", time = leave.ltime);
             self.broadcast_join(cx, swim);
             return false;
         }

@@ -37,7 +37,7 @@ use alloc::vec::Vec;
 
 use crate::cx::Cx;
 use crate::ids::{CommandId, LamportTime, MemberId};
-use crate::log::{Escaped, log};
+use crate::log::{Escaped, log_some};
 use crate::rng::{Rng, Stream};
 use crate::roster::Roster;
 use crate::serf::coalesce::{MemberCoalescer, UserCoalescer};
@@ -149,15 +149,15 @@ impl Serf {
             }
             // Logged here and not where they are handled: a full state exchange brings one for each member.
             Ok(SerfMessage::Leave(leave)) => {
-                log!(DEBUG, "leave_intent", member = Escaped(leave.node), time = leave.ltime);
+                log_some!(cx, DEBUG, "leave_intent", member = Escaped(leave.node), time = leave.ltime);
                 self.handle_leave_intent(cx, swim, &leave)
             }
             Ok(SerfMessage::Join(join)) => {
-                log!(DEBUG, "join_intent", member = Escaped(join.node), time = join.ltime);
+                log_some!(cx, DEBUG, "join_intent", member = Escaped(join.node), time = join.ltime);
                 self.handle_join_intent(cx, &join)
             }
             Ok(SerfMessage::UserEvent(event)) => {
-                log!(DEBUG, "user_event", event = Escaped(event.name), time = event.ltime);
+                log_some!(cx, DEBUG, "user_event", event = Escaped(event.name), time = event.ltime);
                 if self.handle_user_event(cx, &event) {
                     // As it came, like the intents.
                     self.queue_user_event(cx, swim, bytes);
@@ -169,7 +169,7 @@ impl Serf {
                 false
             }
             Ok(SerfMessage::Query(query)) => {
-                log!(DEBUG, "query", name = Escaped(query.name), time = query.ltime);
+                log_some!(cx, DEBUG, "query", name = Escaped(query.name), time = query.ltime);
                 if self.handle_query(cx, swim, &query) {
                     self.queue_query(cx, swim, bytes);
                 }

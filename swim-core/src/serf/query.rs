@@ -14,7 +14,7 @@ use core::time::Duration;
 
 use crate::cx::Cx;
 use crate::ids::{CommandId, LamportTime, Name, QueryId};
-use crate::log::{Escaped, log, log_some};
+use crate::log::{Escaped, log_some};
 use crate::serf::Serf;
 use crate::serf::event::Event;
 use crate::serf::internal_query::{INTERNAL_PREFIX, KeyCommand, KeyTask};
@@ -336,7 +336,7 @@ impl Serf {
 
     /// An ack or an answer has come, to a query of ours if all is well.
     pub(super) fn handle_query_response(&mut self, cx: &mut Cx<'_>, swim: &mut Swim, response: &QueryResponse<'_>) {
-        log!(DEBUG, "query_response", member = Escaped(response.from), time = response.ltime);
+        log_some!(cx, DEBUG, "query_response", member = Escaped(response.from), time = response.ltime);
         let key = (response.ltime, response.id);
         let ack = response.is_ack();
         let running = self.queries.running.get_mut(&key);
@@ -634,7 +634,7 @@ impl Serf {
     /// Somebody asks us to pass an answer on. What it is we do not look at.
     pub(super) fn handle_relay(&mut self, cx: &mut Cx<'_>, swim: &Swim, relay: &Relay<'_>) {
         let to = relay.destination.address().unwrap_or(NOWHERE);
-        log!(DEBUG, "query_response_relayed", to = to);
+        log_some!(cx, DEBUG, "query_response_relayed", to = to);
         let len_max = self.message_len_max.max(self.config.query_response_size_limit);
         if relay.inner.is_empty() || relay.inner.len() > len_max {
             // No answer is longer, and what compresses well would come out of here many times as long as it came in.

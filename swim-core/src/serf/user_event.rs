@@ -83,6 +83,8 @@ pub(crate) struct UserEvents {
     slots: Vec<Slot>,
     /// Of all slots, with [`EVENT_OVERHEAD`] for each event.
     bytes: usize,
+    /// The earliest time of them all, if it has been looked for since an event was forgotten.
+    oldest: Option<LamportTime>,
     /// Events of earlier times are not wanted, or have been forgotten: nobody can say whether they were told.
     min_time: LamportTime,
     pub(super) broadcasts: BroadcastQueue,
@@ -118,7 +120,13 @@ enum Verdict {
 
 impl UserEvents {
     pub(super) fn new() -> Self {
-        Self { slots: Vec::new(), bytes: 0, min_time: LamportTime(0), broadcasts: BroadcastQueue::default() }
+        Self {
+            slots: Vec::new(),
+            bytes: 0,
+            oldest: None,
+            min_time: LamportTime(0),
+            broadcasts: BroadcastQueue::default(),
+        }
     }
 
     /// Events from before `time` are not wanted, or were told in an earlier life.
@@ -189,6 +197,7 @@ impl UserEvents {
             return Verdict::OverLimit;
         }
         self.bytes += size;
+        self.oldest = self.oldest.map(|oldest| oldest.min(time));
         self.slots[index].insert(place, name, payload);
         Verdict::New
     }
@@ -196,8 +205,13 @@ impl UserEvents {
     /// Forgets events older than `time`, the oldest first, until there is room for `size` bytes; whether there is.
     fn make_room(&mut self, size: usize, time: LamportTime, max: usize) -> bool {
         while self.bytes + size > max {
+            // A full state can hold a million events for which there is no room.
+            if self.oldest.is_some_and(|oldest| oldest >= time) {
+                return false;
+            }
             let occupied = self.slots.iter().enumerate().filter(|(_, slot)| !slot.events.is_empty());
             let oldest = occupied.map(|(index, slot)| (slot.time, index)).min();
+            self.oldest = oldest.map(|(oldest, _)| oldest);
             let Some((oldest, index)) = oldest.filter(|(oldest, _)| *oldest < time) else { return false };
             self.clear(index);
             // Heard again, they would look new.
@@ -208,6 +222,9 @@ impl UserEvents {
 
     fn clear(&mut self, index: usize) {
         let slot = &mut self.slots[index];
+        if !slot.events.is_empty() {
+            self.oldest = None;
+        }
         self.bytes -= slot.size();
         // The memory, too, or a storm of one time would cost it for ever.
         *slot = Slot { time: slot.time, ..Slot::default() };
@@ -217,6 +234,9 @@ impl UserEvents {
     pub(crate) fn check(&self, config: &Config) {
         assert_eq!(self.bytes, self.slots.iter().map(Slot::size).sum::<usize>(), "every byte is accounted for");
         assert!(self.bytes <= config.event_bytes_max, "{} bytes of events", self.bytes);
+        let occupied = self.slots.iter().filter(|slot| !slot.events.is_empty());
+        let oldest = occupied.map(|slot| slot.time).min();
+        assert!(self.oldest.is_none() || self.oldest == oldest, "{:?} is not {oldest:?}", self.oldest);
         for (index, slot) in self.slots.iter().enumerate().filter(|(_, slot)| !slot.events.is_empty()) {
             assert_eq!(slot.time.0 % self.slots.len() as u64, index as u64, "the slot is that of its time");
             assert!(slot.events.len() <= config.events_per_time_max);
