@@ -10,7 +10,7 @@
 //! | `datagram_dropped` | DEBUG | `from`, `error` | a datagram was dropped whole |
 //! | `message_dropped` | DEBUG | `from` | a message inside a good datagram could not be read |
 //! | `claims_refused` | WARN | `from`, `counters` | by these counters, some of what came from there was refused; once a minute per IP address, eight at most |
-//! | `lines_held_back` | WARN | `event` | more events of this name came within a minute than are told; the others are not |
+//! | `lines_held_back` | WARN, or DEBUG like them | `event` | more events of this name came within a minute than are told; the others are not |
 //! | `handoff_queue_full` | WARN | `kind` | with `newest_first_handoff`, for measurements only: a message is lost; not held back |
 //! | `probe_failed` | INFO | `member` | no ack, direct or relayed, within the probe |
 //! | `only_stream_answers` | WARN | `member` | the member answers over a stream, but not to datagrams |
@@ -56,6 +56,7 @@
 //! | `user_event_old` | WARN | `event`, `time`, `current` | it was too old to tell whether it is known |
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::time::Duration;
 
 use crate::time::Instant;
@@ -76,10 +77,12 @@ macro_rules! log_some {
     // There are as many of these as messages: they cost nothing while nobody listens.
     ($cx:expr, DEBUG, $name:literal $(, $field:ident = $value:expr)+ $(,)?) => {{
         #[cfg(feature = "tracing")]
-        if tracing::enabled!(target: "swim", tracing::Level::DEBUG)
-            && $cx.lines.may_say($cx.now, $name, $crate::log::TIMES_MAX_DEBUG)
-        {
-            $crate::log::log!(DEBUG, $name $(, $field = $value)+);
+        if tracing::enabled!(target: "swim", tracing::Level::DEBUG) {
+            match $cx.lines.may_say($cx.now, $name, $crate::log::TIMES_MAX_DEBUG) {
+                $crate::log::MaySay::Yes => $crate::log::log!(DEBUG, $name $(, $field = $value)+),
+                $crate::log::MaySay::NoMore => $crate::log::log!(DEBUG, "lines_held_back", event = $name),
+                $crate::log::MaySay::No => {}
+            }
         }
         #[cfg(not(feature = "tracing"))]
         {
@@ -88,12 +91,23 @@ macro_rules! log_some {
         }
     }};
     ($cx:expr, $level:ident, $name:literal $(, $field:ident = $value:expr)+ $(,)?) => {
-        if $cx.lines.may_say($cx.now, $name, $crate::log::TIMES_MAX) {
-            $crate::log::log!($level, $name $(, $field = $value)+);
+        match $cx.lines.may_say($cx.now, $name, $crate::log::TIMES_MAX) {
+            $crate::log::MaySay::Yes => $crate::log::log!($level, $name $(, $field = $value)+),
+            $crate::log::MaySay::NoMore => $crate::log::log!(WARN, "lines_held_back", event = $name),
+            $crate::log::MaySay::No => {}
         }
     };
 }
 pub(crate) use log_some;
+
+/// Whether something may be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MaySay {
+    Yes,
+    /// No, and that it is too often is to be told instead.
+    NoMore,
+    No,
+}
 
 /// How often each of the events has been told lately that others bring about with one message.
 #[derive(Debug, Default)]
@@ -110,9 +124,9 @@ struct Said {
 }
 
 impl Lines {
-    /// Whether it is told no more than `max` times a minute. When it is for the first time, that is told.
+    /// Counts it, and says whether that is no more than `max` times a minute.
     #[cold]
-    pub(crate) fn may_say(&mut self, now: Instant, name: &'static str, max: u32) -> bool {
+    pub(crate) fn may_say(&mut self, now: Instant, name: &'static str, max: u32) -> MaySay {
         let index = self.said.iter().position(|said| said.name == name).unwrap_or_else(|| {
             self.said.push(Said { name, since: now, times: 0 });
             self.said.len() - 1
@@ -122,10 +136,11 @@ impl Lines {
             (said.since, said.times) = (now, 0);
         }
         said.times = said.times.saturating_add(1);
-        if said.times == max.saturating_add(1) {
-            log!(WARN, "lines_held_back", event = name);
+        match said.times.cmp(&max.saturating_add(1)) {
+            Ordering::Less => MaySay::Yes,
+            Ordering::Equal => MaySay::NoMore,
+            Ordering::Greater => MaySay::No,
         }
-        said.times <= max
     }
 
     /// How often it has been asked within this minute.
@@ -171,12 +186,17 @@ mod tests {
     fn often_and_not_too_often() {
         let second = |n| Instant::after_origin(Duration::from_secs(n));
         let mut lines = Lines::default();
-        let mut told = |now, name, times| (0..times).filter(|_| lines.may_say(now, name, TIMES_MAX)).count();
-        assert_eq!(told(second(5), "refuted", 16), 16);
-        assert_eq!(told(second(64), "refuted", 30_000), 0, "within the minute");
-        assert_eq!(told(second(64), "conflict", 17), 16, "each has its own");
-        assert_eq!(told(second(65), "refuted", 30_000), 16, "another minute");
-        assert_eq!(told(second(123), "conflict", 1), 0);
+        let mut told = |now, name, times| {
+            let said: Vec<_> = (0..times).map(|_| lines.may_say(now, name, TIMES_MAX)).collect();
+            let count = |what| said.iter().filter(|said| **said == what).count();
+            (count(MaySay::Yes), count(MaySay::NoMore))
+        };
+        assert_eq!(told(second(5), "refuted", 16), (16, 0));
+        assert_eq!(told(second(64), "refuted", 30_000), (0, 1), "within the minute");
+        assert_eq!(told(second(64), "conflict", 17), (16, 1), "each has its own");
+        assert_eq!(told(second(64), "conflict", 17), (0, 0), "that is told once");
+        assert_eq!(told(second(65), "refuted", 30_000), (16, 1), "another minute");
+        assert_eq!(told(second(123), "conflict", 1), (0, 0));
     }
 
     #[test]

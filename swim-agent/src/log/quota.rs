@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use tracing::warn;
+use tracing::info;
 
 /// How often lines of one sort are said, which the core does for its own (`swim_core::log`).
 #[derive(Debug)]
@@ -30,7 +30,8 @@ impl Quota {
     pub(crate) fn may_say(&self) -> bool {
         let times = self.count(Instant::now());
         if times == TIMES_MAX + 1 {
-            warn!(target: "agent", "Too many lines like the last, they are not shown for up to a minute ({})", self.what);
+            let what = self.what;
+            info!(target: "agent", "Too many lines like the last, they are not shown for up to a minute ({what})");
         }
         times <= TIMES_MAX
     }

@@ -2,11 +2,13 @@
 
 use core::time::Duration;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use swim_tokio::swim_core::serf::coordinate::Coordinate;
 use swim_tokio::swim_core::serf::query::{Query, RespondError};
 use swim_tokio::{AnswerError, KeyReport, Keys, KeysError};
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tracing::info;
 
 use crate::config::key;
@@ -150,12 +152,18 @@ impl Session {
         let mut body = self.fields(&["Tags", "Status", "Name"]).await?;
         let filter = Filter::new(body.text_map("Tags")?, &body.text("Status")?, &body.text("Name")?)
             .map_err(SessionError::Filter)?;
-        let members = self.agent.cluster.members();
-        let passing = members
-            .iter()
-            .filter(|member| filter.matches(member.name.as_bytes(), member.status.as_str(), |key| member.tag(key)));
-        let members = Value::List(passing.map(member_value).collect());
-        self.reply(seq, "", Some(Value::map([("Members", members)]))).await
+        let (mut passing, mut turn) = (Vec::new(), Instant::now());
+        for member in self.agent.cluster.members() {
+            if filter.matches(member.name.as_bytes(), member.status.as_str(), |key| member.tag(key)) {
+                passing.push(member_value(&member));
+            }
+            // Expressions can be slow, and members many.
+            if turn.elapsed() >= TURN {
+                yield_now().await;
+                turn = Instant::now();
+            }
+        }
+        self.reply(seq, "", Some(Value::map([("Members", Value::List(passing))]))).await
     }
 
     async fn tags(&mut self, seq: u64) -> Result<(), SessionError> {
@@ -170,8 +178,8 @@ impl Session {
         let filters = match EventFilter::parse_list(&list) {
             Ok(_) if self.streams.contains_key(&seq) => return self.reply(seq, STREAM_EXISTS, None).await,
             Ok(_) if self.is_full() => return self.reply(seq, TOO_MANY, None).await,
-            Ok(filters) => filters,
-            Err(_) => return self.reply(seq, "Invalid event filter", None).await,
+            Ok(filters) if filters.len() <= STREAM_FILTERS_MAX => filters,
+            Ok(_) | Err(_) => return self.reply(seq, "Invalid event filter", None).await,
         };
         // Before the reply: what happens from then on must not be missed.
         let events = self.agent.occurrences.subscribe();
@@ -355,6 +363,10 @@ fn coordinate_value(coordinate: Option<&Coordinate>) -> Value {
 const INTERNAL: &[u8] = b"_serf_";
 /// Streams and queries under way of one connection, together.
 const STREAMS_MAX: usize = 512;
+/// Filters of one stream.
+const STREAM_FILTERS_MAX: usize = 256;
+/// How long a request goes on before others have their turn.
+const TURN: Duration = Duration::from_millis(1);
 
 const STREAM_EXISTS: &str = "Stream with given sequence exists";
 const TOO_MANY: &str = "Too many streams and queries on this connection";

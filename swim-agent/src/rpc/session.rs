@@ -85,10 +85,11 @@ impl Session {
                 After::Continue => {}
                 After::Close => return,
             }
-            if !self.authenticated {
+            if !(self.handshaken && self.authenticated) {
                 requests += 1;
                 if requests == ADMISSION_REQUESTS {
-                    return warn!(target: "agent.ipc", "Closed client {}: no authentication within {requests} requests", self.from);
+                    let from = &self.from;
+                    return warn!(target: "agent.ipc", "Closed client {from}: not admitted within {requests} requests");
                 }
             }
             // What is over takes no room.

@@ -232,6 +232,11 @@ fn guessing_the_token_gets_nowhere(start: Start) {
 fn six_hundred_streams(start: Start) {
     let agent = start("a", &[]);
     let mut client = Client::shaken(&agent);
+    let invalid = Err(("Invalid event filter".to_owned(), None));
+    let list = |count| vec!["user:y"; count].join(",");
+    assert_eq!(client.ask("stream", 1000, &json!({ "Type": list(257) })), invalid);
+    assert_eq!(client.ask("stream", 1000, &json!({ "Type": list(256) })), Ok(None));
+    assert_eq!(client.ask("stop", 1001, &json!({ "Stop": 1000 })), Ok(None));
     let refused = Err(("Too many streams and queries on this connection".to_owned(), None));
     for seq in 1..=600 {
         let started = client.ask("stream", seq, &json!({ "Type": "user:x" }));

@@ -287,7 +287,8 @@ impl Core {
                 self.log_refused(now, peer, refused);
             }
             Err(error) => {
-                log!(DEBUG, "stream_dropped", peer = peer, error = error);
+                let (cx, ..) = self.parts(now);
+                log_some!(cx, DEBUG, "stream_dropped", peer = peer, error = error);
                 if let Some(error) = as_datagram_error(error) {
                     self.report_rejected(now, peer, error);
                 }
@@ -372,7 +373,8 @@ impl Core {
                 self.encode_state(codec, state.join, &mut answer);
                 self.timers.arm(Timer::Stream(id), now + self.streams.timeout);
                 self.send(envelope, now, id, Side::Acceptor, answer, true);
-                log!(DEBUG, "exchange_answered", peer = peer);
+                let (cx, ..) = self.parts(now);
+                log_some!(cx, DEBUG, "exchange_answered", peer = peer);
                 if let Err(error) = self.merge(now, &state, Manner::default()) {
                     let (cx, ..) = self.parts(now);
                     log_some!(cx, ERROR, "merge_refused", peer = peer, error = error);

@@ -6,7 +6,7 @@
 //! ever, `snapshot.rs` what outlives a restart. `user_event.rs` is what applications say to everybody, `direct.rs` what
 //! they say to one member, `tags.rs` what they say of themselves; `event.rs` is what they are told, and `coalesce.rs` holds
 //! it back if they want that. `query.rs` asks and answers, `queues.rs` bounds what waits to be gossiped, `filter.rs` says
-//! whom a query is for, `internal_query.rs` is what nodes ask each other, and `key_change.rs` what they are told when
+//! whom a query is for and `folding.rs` what it may cost to find out, `internal_query.rs` is what nodes ask each other, and `key_change.rs` what they are told when
 //! their keys have changed. `coordinate.rs` estimates round trips between any two members.
 
 mod coalesce;
@@ -15,6 +15,7 @@ pub mod coordinate;
 pub mod direct;
 pub mod event;
 mod filter;
+mod folding;
 mod heal;
 mod intent;
 pub(crate) mod internal_query;

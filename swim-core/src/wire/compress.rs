@@ -87,8 +87,12 @@ impl Compressor {
         decoder.reset();
         let start = out.len();
         let (mut input, mut written) = (packed, start);
-        let mut idle = 0_u32;
+        let (mut idle, mut steps) = (0_u32, 0_usize);
         loop {
+            steps = steps.saturating_add(1);
+            if steps > steps_max(packed.len(), written.saturating_sub(start)) {
+                return Err(DecompressError::Malformed);
+            }
             // One byte past the limit tells "too large" from "just fits".
             let room = CHUNK.min(len_max.saturating_add(1).saturating_sub(written.saturating_sub(start)));
             out.resize(written.saturating_add(room), 0);
@@ -210,6 +214,14 @@ pub(crate) const fn message_overhead(packed_len: usize) -> usize {
 
 /// Serf's number for LZW, the only one there is.
 const LZW: u8 = 0;
+/// Steps that so much LZW may take to come to so much: it ends one when its space is full, or at a code that clears the
+/// table, which encoders write at the beginning and then once in some 5000 bytes. To fill the table anew costs so much that
+/// a stream of nothing but clears would take ten seconds.
+#[cfg(feature = "compression")]
+pub(crate) const fn steps_max(packed_len: usize, plain_len: usize) -> usize {
+    8_usize.saturating_add(packed_len / 1024).saturating_add(plain_len / 2048)
+}
+
 /// Output space handed to the coders at a time: memory grows with what came out.
 #[cfg(feature = "compression")]
 const CHUNK: usize = 4096;
@@ -339,7 +351,7 @@ mod tests {
         fn a_table_cleared_again() {
             let literals: Vec<u32> = (0..CHUNK as u32).map(|n| n * 7 % 256).collect();
             let plain: Vec<u8> = literals.iter().map(|code| *code as u8).collect();
-            for clears in [0, 1, 2, 3, 100] {
+            for clears in [0, 1, 2, 3] {
                 let packed = codes(&[&[256], &literals[..], &vec![256; clears], &[257]].concat());
                 let mut out = Vec::new();
                 assert_eq!(Compressor::default().decompress_lzw(&packed, &mut out, 2 * CHUNK), Ok(()), "{clears}");
@@ -348,10 +360,30 @@ mod tests {
             let empty = codes(&[256, 256, 256, 256, 256, 257]);
             let nothing = Compressor::default().decompress_lzw(&empty, &mut Vec::new(), 100);
             assert_eq!(nothing, Err(DecompressError::Malformed));
-            let some = codes(&[&[256; 100][..], &[120, 257]].concat());
-            let mut out = Vec::new();
-            assert_eq!(Compressor::default().decompress_lzw(&some, &mut out, 100), Ok(()));
-            assert_eq!(out, b"x");
+            let some = |clears| {
+                let packed = codes(&[&vec![256; clears], &[120, 257][..]].concat());
+                let mut out = Vec::new();
+                Compressor::default().decompress_lzw(&packed, &mut out, 100).map(|()| out)
+            };
+            assert_eq!(some(7), Ok(b"x".to_vec()));
+            // That often it costs more than anything that such a message can be for.
+            assert_eq!((some(8), some(100_000)), (Err(DecompressError::Malformed), Err(DecompressError::Malformed)));
+        }
+
+        /// What compresses worst has the table cleared most often.
+        #[test]
+        fn a_table_filled_again_and_again() {
+            let mut x = 1_u64;
+            let noise: Vec<u8> = (0..2_000_000)
+                .map(|_| {
+                    x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    (x >> 56) as u8
+                })
+                .collect();
+            let (mut coder, mut packed, mut out) = (Compressor::default(), Vec::new(), Vec::new());
+            assert!(coder.compress_lzw(&noise, &mut packed, usize::MAX));
+            assert_eq!(coder.decompress_lzw(&packed, &mut out, noise.len()), Ok(()));
+            assert!(out == noise);
         }
 
         #[test]
