@@ -23,8 +23,14 @@ impl Filter {
         if len > LEN_MAX {
             return Err(FilterError::TooLong);
         }
-        if tags.values().map(|tag| &**tag).chain([status, name]).map(may_fold).sum::<usize>() > FOLDINGS_MAX {
+        let sum_of = |count: fn(&str) -> usize| -> usize {
+            tags.values().map(|tag| &**tag).chain([status, name]).map(count).sum()
+        };
+        if sum_of(may_fold) > FOLDINGS_MAX {
             return Err(FilterError::TooManyFolded);
+        }
+        if sum_of(|expression| expression.matches('(').count()) > GROUPS_MAX {
+            return Err(FilterError::TooManyGroups);
         }
         let compile = |expression: &str| anchored(expression, SIZE_MAX / count.max(1));
         let optional = |expression: &str| given(expression).then(|| compile(expression)).transpose();
@@ -73,6 +79,7 @@ pub(crate) enum FilterError {
     Regex(Box<regex::Error>),
     TooLong,
     TooManyFolded,
+    TooManyGroups,
 }
 
 impl fmt::Display for FilterError {
@@ -80,6 +87,7 @@ impl fmt::Display for FilterError {
         match self {
             Self::Regex(error) => error.fmt(f),
             Self::TooLong => write!(f, "more than {LEN_MAX} bytes of expressions"),
+            Self::TooManyGroups => write!(f, "more than {GROUPS_MAX} groups in expressions"),
             Self::TooManyFolded => write!(f, "more than {FOLDINGS_MAX} classes in expressions with the flag 'i'"),
         }
     }
@@ -91,6 +99,8 @@ const LEN_MAX: usize = 4096;
 const SIZE_MAX: usize = 256 << 10;
 /// Of all that have the flag `i`, together; ten milliseconds each at worst.
 const FOLDINGS_MAX: usize = 16;
+/// Of all together. What each has matched is kept as often as the expression has states, though nobody wants to know.
+const GROUPS_MAX: usize = 64;
 /// Nesting of one expression.
 const NEST_MAX: u32 = 64;
 
@@ -178,6 +188,14 @@ mod tests {
         for costly in [r"[a[^b]]", r"\p{any}", r"\PN", "[a&&b]", "[a--b]", "[a~~b]"] {
             assert!(matches!(of("", &("(?i)".to_owned() + &costly.repeat(17))), Err(FilterError::TooManyFolded)));
         }
+    }
+
+    #[test]
+    fn groups_are_bounded() {
+        let of = |count| Filter::new(BTreeMap::from([("k".into(), "()".repeat(count))]), "(?:a)", "(b)");
+        assert!(of(62).is_ok());
+        let error = of(63).err().unwrap();
+        assert_eq!(error.to_string(), "more than 64 groups in expressions");
     }
 
     #[test]

@@ -178,25 +178,40 @@ fn refusals_are_said_once_a_minute() {
 fn lines_that_others_bring_about_are_bounded() {
     let mut agent = Agent::start("a", &["--wire", "serf", "-log-level=debug"]);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let bind = agent.bind;
     let send = |parts: &[Vec<u8>]| {
-        let inner: Vec<_> = parts.chunks(255).map(compound).collect();
-        assert_eq!(socket.send_to(&compound(&inner), agent.bind).unwrap(), compound(&inner).len());
+        let message = compound(&parts.chunks(255).map(compound).collect::<Vec<_>>());
+        assert_eq!(socket.send_to(&message, bind).unwrap(), message.len());
     };
-    // Pings without a body.
-    send(&vec![vec![0]; 85 * 255]);
-    let event = |n: u16| {
-        let [high, low] = n.to_be_bytes();
-        let mut message = b"\x08\x03\x84\xa5LTime\xcd".to_vec();
-        message.extend([0, 20 + u8::try_from(n / 500).unwrap()]);
-        message.extend(b"\xa4Name\xa2");
-        message.extend([high, low]);
-        message.extend(b"\xa7Payload\xc0\xa2CC\xc2");
-        message
-    };
-    send(&(0..1300).map(event).collect::<Vec<_>>());
-    for what in ["message_dropped", "user_event", "received event"] {
-        agent.wait_for(&format!("Too many lines like the last, they are not shown for up to a minute ({what})"));
+    let held_back =
+        |what: &str| format!("Too many lines like the last, they are not shown for up to a minute ({what})");
+    // Pings without a body; no more lines at a time than wait for whoever reads them.
+    for batch in 1..=4 {
+        send(&vec![vec![0]; 255]);
+        agent.wait_for_several(255 * batch, "Dropped an unreadable message from ");
     }
+    send(&vec![vec![0]; 255]);
+    agent.wait_for(&held_back("message_dropped"));
+    send(&vec![vec![0]; 85 * 255]);
+
+    let events = |time: u8, count: u16| {
+        let event = |n: u16| {
+            let mut message = b"\x08\x03\x84\xa5LTime".to_vec();
+            message.push(time);
+            message.extend(b"\xa4Name\xa2");
+            message.extend(n.to_be_bytes());
+            message.extend(b"\xa7Payload\xc0\xa2CC\xc2");
+            message
+        };
+        (0..count).map(event).collect::<Vec<_>>()
+    };
+    for batch in 1..=8 {
+        send(&events(20 + batch, 128));
+        agent.wait_for_several(128 * usize::from(batch), "Received event: user-event: ");
+    }
+    send(&events(30, 128));
+    agent.wait_for(&held_back("user_event"));
+    agent.wait_for(&held_back("received event"));
     agent.signal("INT");
     assert_eq!(agent.ended(), Some(0), "{}", agent.output);
     for line in ["Dropped an unreadable message from ", "messageUserEventType: ", "Received event: user-event: "] {

@@ -28,14 +28,18 @@ impl Serf {
                     Some(names.any(|name| name == local))
                 }
                 Ok(Filter::Tag { tag, expr }) => {
-                    let expression = left.checked_sub(expr.len()).and_then(|less| {
-                        left = less;
-                        Expression::read(core::str::from_utf8(expr).ok()?)
-                    });
-                    // To find out that it is none takes time, too.
-                    let cost = expression.as_ref().map_or(1, |expression| expression.cost);
                     let matching = self.tag(tag).len() / MATCHING_LEN;
-                    if !self.may_compile(cx.now, cost.saturating_add(matching as u32)) {
+                    // To find out that it is none takes time, too.
+                    let mut may = self.may_compile(cx.now, 1_u32.saturating_add(matching as u32));
+                    let read = |expr| Expression::read(core::str::from_utf8(expr).ok()?);
+                    let expression = left.checked_sub(expr.len()).filter(|_| may).and_then(|less| {
+                        left = less;
+                        read(expr)
+                    });
+                    if let Some(expression) = &expression {
+                        may = self.may_compile(cx.now, expression.cost - 1);
+                    }
+                    if !may {
                         cx.stats.queries_over_limit += 1;
                         return false;
                     }
@@ -125,14 +129,22 @@ fn translate(mut rest: &str) -> Option<String> {
                 tail
             }
             '(' => {
-                if let Some(flags) = tail.strip_prefix('?') {
-                    let known = |flag: char| matches!(flag, 'i' | 'm' | 's' | 'U' | '-');
-                    let letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
-                    let end = match flags.strip_prefix("P<").or_else(|| flags.strip_prefix('<')) {
-                        Some(name) => name.trim_start_matches(letter).strip_prefix('>'),
-                        None => flags.trim_start_matches(known).strip_prefix([':', ')']),
-                    };
-                    end?;
+                // Nobody wants to know what a group has matched, and to keep that costs as much again for each of them.
+                let Some(flags) = tail.strip_prefix('?') else {
+                    out.push_str("(?:");
+                    rest = tail;
+                    continue;
+                };
+                if let Some(name) = flags.strip_prefix("P<").or_else(|| flags.strip_prefix('<')) {
+                    let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                    let after = name.trim_start_matches(is_letter);
+                    out.push_str("(?:");
+                    rest = after.strip_prefix('>').filter(|_| after.len() < name.len())?;
+                    continue;
+                }
+                let known = |flag: char| matches!(flag, 'i' | 'm' | 's' | 'U' | '-');
+                if !flags.trim_start_matches(known).starts_with([':', ')']) {
+                    return None;
                 }
                 out.push('(');
                 tail
@@ -177,9 +189,6 @@ fn escape<'t>(tail: &'t str, in_class: bool, out: &mut String) -> Option<&'t str
         'b' | 'B' if !in_class => write!(out, "(?-u:\\{c})").ok()?,
         'Q' if !in_class => {
             let (quoted, rest) = rest.split_once("\\E").unwrap_or((rest, ""));
-            if quoted.is_empty() && out.ends_with('(') && rest.starts_with('?') {
-                return None; // There is nothing to repeat, and this would become a flag.
-            }
             out.push_str(&regex::escape(quoted));
             return Some(rest);
         }
@@ -194,6 +203,11 @@ fn escape<'t>(tail: &'t str, in_class: bool, out: &mut String) -> Option<&'t str
                 let (inside, after) = rest.split_once('}')?;
                 write!(out, "{inside}}}").ok()?;
                 return Some(after);
+            }
+            if c != 'x' {
+                let category = rest.chars().next().filter(char::is_ascii_alphabetic)?;
+                out.push(category);
+                return rest.get(1..);
             }
         }
         '0'..='7' | 'A' | 'z' | 'a' | 'f' | 'n' | 'r' | 't' | 'v' => {
@@ -226,7 +240,18 @@ fn class<'t>(mut rest: &'t str, out: &mut String) -> Option<&'t str> {
                 out.push(']');
                 return Some(tail);
             }
-            '\\' => escape(tail, true, out)?,
+            '\\' => {
+                let after = escape(tail, true, out)?;
+                let is_class = tail.starts_with(['d', 'D', 'w', 'W', 's', 'S', 'p', 'P']);
+                match after.strip_prefix('-') {
+                    // No range begins there.
+                    Some(after) if is_class => {
+                        out.push_str("\\-");
+                        after
+                    }
+                    Some(_) | None => after,
+                }
+            }
             '[' => match tail.strip_prefix(':').and_then(|name| name.split_once(":]")) {
                 Some((name, after)) => {
                     // The crate `regex` would take any other name for a class of its letters.
@@ -348,6 +373,14 @@ mod tests {
             (r"^a\Q\E?$",       "",           Some(true)),
             ("(?P<a[>(?x)]b)",  "b",          None),         // no name
             ("(?P<>b)",         "b",          None),
+            ("^(?P<1a>b)(c)$",  "bc",         Some(true)),
+            (r"^[\w-.]+$",      "a-b.c_",     Some(true)),   // behind a class, a dash is only that
+            (r"^[\w-z]+$",      "`",          Some(false)),
+            (r"^[\s-x]+$",      "- x",        Some(true)),
+            (r"^[\s-x]+$",      "a",          Some(false)),
+            (r"^[\pL-.]+$",     "é-.",        Some(true)),
+            (r"^[\d--/]+$",     "1./-",       Some(true)),   // and another begins a range
+            (r"^[\W-]$",        "-",          Some(true)),
             ("(?<n_1>b)",       "b",          Some(true)),
             ("(?ix:b)",         "b",          None),
             ("(?i",             "",           None),
