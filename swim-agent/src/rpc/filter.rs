@@ -63,7 +63,7 @@ fn anchored(expression: &str, size_max: usize) -> Result<Regex, FilterError> {
 }
 
 /// Classes, parts of classes and operations on them that may have to be folded, each of which goes through all of Unicode
-/// (`swim_core` says more): no size of the result bounds that. There are no more of them than of these signs.
+/// (see `serf/folding.rs` of swim-core): no size of the result bounds that. There are no more of them than of these signs.
 fn may_fold(expression: &str) -> usize {
     // Behind an `x`, an `i` can be where nobody looks for it.
     let flagged = |flags: &str| flags.split([':', ')', '<']).next().is_some_and(|flags| flags.contains(['i', 'x']));

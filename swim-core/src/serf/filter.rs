@@ -25,33 +25,19 @@ impl Serf {
             let passes = match self.codec.decode_filter(&encoded) {
                 Ok(Filter::Nodes(mut names)) => {
                     let local = cx.roster.slot(self.local).name.as_bytes();
-                    Some(names.any(|name| name == local))
+                    Ok(names.any(|name| name == local))
                 }
-                Ok(Filter::Tag { tag, expr }) => {
-                    let matching = self.tag(tag).len() / MATCHING_LEN;
-                    // To find out that it is none takes time, too.
-                    let mut may = self.may_compile(cx.now, 1_u32.saturating_add(matching as u32));
-                    let read = |expr| Expression::read(core::str::from_utf8(expr).ok()?);
-                    let expression = left.checked_sub(expr.len()).filter(|_| may).and_then(|less| {
-                        left = less;
-                        read(expr)
-                    });
-                    if let Some(expression) = &expression {
-                        may = self.may_compile(cx.now, expression.cost - 1);
-                    }
-                    if !may {
-                        cx.stats.queries_over_limit += 1;
-                        return false;
-                    }
-                    let value = self.tag(tag);
-                    expression.and_then(|expression| expression.compile()).map(|regex| regex.is_match(value))
-                }
-                Err(_) => None,
+                Ok(Filter::Tag { tag, expr }) => self.tag_matches(cx.now, tag, expr, &mut left),
+                Err(_) => Err(Refused::Invalid),
             };
             match passes {
-                Some(true) => {}
-                Some(false) => return false,
-                None => {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(Refused::OverLimit) => {
+                    cx.stats.queries_over_limit += 1;
+                    return false;
+                }
+                Err(Refused::Invalid) => {
                     cx.stats.query_filters_invalid += 1;
                     log_some!(cx, WARN, "query_filter_invalid", len = encoded.len());
                     return false;
@@ -61,21 +47,39 @@ impl Serf {
         true
     }
 
+    /// Whether our tag matches an expression, of which there may be `left` bytes.
+    fn tag_matches(&mut self, now: Instant, tag: &[u8], expr: &[u8], left: &mut usize) -> Result<bool, Refused> {
+        let matching = (self.tag(tag).len() / MATCHING_LEN) as u32;
+        // To find out that it is none takes time, too.
+        self.charge(now, matching.saturating_add(1))?;
+        *left = left.checked_sub(expr.len()).ok_or(Refused::Invalid)?;
+        let expression = core::str::from_utf8(expr).ok().and_then(Expression::read).ok_or(Refused::Invalid)?;
+        self.charge(now, expression.cost - 1)?;
+        let regex = expression.compile().ok_or(Refused::Invalid)?;
+        Ok(regex.is_match(self.tag(tag)))
+    }
+
     /// Our tag of this name; one that is not set counts as an empty one.
     fn tag(&self, name: &[u8]) -> &str {
         core::str::from_utf8(name).ok().and_then(|name| self.tags.get(name)).unwrap_or_default()
     }
 
-    /// Whether one more expression may be compiled that costs so much. The network decides how many there are: a second's
-    /// worth at once, and as many in each second.
-    fn may_compile(&mut self, now: Instant, cost: u32) -> bool {
+    /// Takes what an expression costs from what all of them may. The network decides how many there are: a second's worth at
+    /// once, and as many in each second.
+    fn charge(&mut self, now: Instant, cost: u32) -> Result<(), Refused> {
         let until = self.queries.compiling_until.max(now) + COMPILATION * cost;
-        let may = until <= now + COMPILATION * COMPILATIONS_MAX;
-        if may {
-            self.queries.compiling_until = until;
+        if until > now + COMPILATION * COMPILATIONS_MAX {
+            return Err(Refused::OverLimit);
         }
-        may
+        self.queries.compiling_until = until;
+        Ok(())
     }
+}
+
+/// Why a filter is not looked at any further.
+enum Refused {
+    Invalid,
+    OverLimit,
 }
 
 /// The share of a second of one of [`COMPILATIONS_MAX`] expressions.

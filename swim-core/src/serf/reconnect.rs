@@ -42,12 +42,14 @@ impl Serf {
 mod tests {
     use core::time::Duration;
 
+    use crate::ids::LamportTime;
     use crate::serf::config::Config;
     use crate::serf::member::Status;
     use crate::serf::tests::Scene;
     use crate::swim::Exchange;
     use crate::testing::{accusation, address, alive, heard};
     use crate::wire::codec::Codec;
+    use crate::wire::serf::Leave;
 
     /// So many members beside us, and so many more that failed.
     fn scene(there: u8, failed: u8) -> Scene {
@@ -89,6 +91,18 @@ mod tests {
             assert!(expected.contains(&tried), "{others} others, {failed} failed: {tried} times");
             assert_eq!(scene.parts.stats.reconnects, tried as u64);
         }
+
+        // Those that have left try nothing, and count neither way.
+        let mut scene = scene(5, 1);
+        for n in 0..5 {
+            let name = alloc::format!("n{n}");
+            let leave = Leave { ltime: LamportTime(9), node: name.as_bytes(), prune: false };
+            scene.serf.handle_leave_intent(&mut scene.parts.cx(), &mut scene.swim, &leave);
+            scene.swim.handle_dead(&mut scene.parts.cx(), &accusation(&name, 1, &name));
+        }
+        scene.settle();
+        assert_eq!((scene.serf.records.failed().len(), scene.serf.records.left().len()), (1, 5));
+        assert_eq!(tries(&mut scene, 100).len(), 100, "only we are there");
     }
 
     /// Any of the failed, nobody else, and as a joiner.

@@ -87,7 +87,7 @@ impl Compressor {
         decoder.reset();
         let start = out.len();
         let (mut input, mut written) = (packed, start);
-        let (mut idle, mut steps) = (0_u32, 0_usize);
+        let mut steps = 0_usize;
         loop {
             steps = steps.saturating_add(1);
             if steps > steps_max(packed.len(), written.saturating_sub(start)) {
@@ -109,11 +109,10 @@ impl Compressor {
                     out.truncate(written);
                     return Ok(());
                 }
-                Ok(LzwStatus::Ok) if step.consumed_in != 0 || step.consumed_out != 0 => idle = 0,
-                // A code that clears the table yields nothing, and may come from bits that were taken in before.
-                Ok(LzwStatus::Ok) if idle < CODES_BUFFERED_MAX => idle = idle.saturating_add(1),
+                // Even of a step that took nothing in and gave nothing out: it may have cleared the table.
+                Ok(LzwStatus::Ok) => {}
                 // The data ends before the end code does.
-                Ok(LzwStatus::Ok | LzwStatus::NoProgress) | Err(_) => return Err(DecompressError::Malformed),
+                Ok(LzwStatus::NoProgress) | Err(_) => return Err(DecompressError::Malformed),
             }
         }
     }
@@ -225,9 +224,6 @@ pub(crate) const fn steps_max(packed_len: usize, plain_len: usize) -> usize {
 /// Output space handed to the coders at a time: memory grows with what came out.
 #[cfg(feature = "compression")]
 const CHUNK: usize = 4096;
-/// Codes that the decoder may have taken in without having followed them: 64 bits, of nine or more each.
-#[cfg(feature = "compression")]
-const CODES_BUFFERED_MAX: u32 = 8;
 /// The plain length in front of an LZ4 block.
 #[cfg(feature = "compression")]
 const LZ4_HEAD: usize = 4;

@@ -263,6 +263,7 @@ fn answers_have_a_limit_and_a_deadline() {
         scene.receive(&encoded(&serf::Query { timeout, ..asked(6, id) }));
         let id = scene.event().unwrap();
         assert_eq!(scene.respond(id, b""), Err(RespondError::PastDeadline));
+        assert_eq!(scene.serf.queries.pending.len(), 1, "it is not kept");
     }
     scene.receive(&encoded(&serf::Query { timeout: i64::MAX, ..asked(7, 1) }));
     let id = scene.event().unwrap();
